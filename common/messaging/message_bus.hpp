@@ -1,0 +1,60 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace messaging {
+
+/// A message to send.
+struct Publication {
+    std::string topic;
+    std::string payload;
+    bool retained = false;
+    int qos = 0;
+    std::chrono::seconds expires_after{0};  ///< 0: never. MQTT 5 message expiry; ignored by MQTT 3.1.1.
+    std::string response_topic;             ///< MQTT 5, for requests; empty: none.
+    std::string correlation_data;           ///< MQTT 5, for requests and replies; empty: none.
+
+    bool operator==(const Publication&) const = default;
+};
+
+/// A message that arrived.
+struct Delivery {
+    std::string topic;
+    std::string payload;
+    bool retained = false;         ///< It was stored by the broker before we subscribed.
+    std::string response_topic;    ///< MQTT 5; empty: the sender wants no reply.
+    std::string correlation_data;  ///< MQTT 5; to be sent back with the reply.
+};
+
+/// Publish and subscribe, as one service sees it. Loop thread only; handlers run on the loop.
+class MessageBus {
+public:
+    using Handler = std::function<void(const Delivery&)>;
+
+    MessageBus() = default;
+    MessageBus(const MessageBus&) = delete;
+    MessageBus& operator=(const MessageBus&) = delete;
+    virtual ~MessageBus() = default;
+
+    /// Never blocks. While the broker is away, the last value of each retained topic and a bounded number of
+    /// QoS 1 messages without expiry are kept and sent after the reconnect; everything else is dropped.
+    virtual void publish(const Publication& publication) = 0;
+
+    /// Lasts for the life of the bus, over every reconnect. Filters of one bus must not overlap.
+    virtual void subscribe(const std::string& filter, int qos, Handler handler) = 0;
+
+    virtual bool connected() const = 0;
+    /// Called at every change of `connected()`, with the new value, after subscriptions were requested.
+    virtual void on_connection_change(std::function<void(bool)> handler) = 0;
+};
+
+/// MQTT wildcard match. `+` is one level, `#` the rest; a filter that starts with a wildcard never matches `$…`.
+bool matches(std::string_view filter, std::string_view topic);
+
+/// True when the name can be published to: not empty, no wildcard, no NUL and at most 65535 bytes.
+bool is_valid_topic(std::string_view topic);
+
+}  // namespace messaging

@@ -1,0 +1,367 @@
+#include "messaging/mqtt_session.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include <mqtt/async_client.h>
+#include <spdlog/spdlog.h>
+
+namespace messaging {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto first_retry = 500ms;
+constexpr auto longest_retry = 15s;
+constexpr auto connect_timeout = 5s;
+constexpr auto goodbye_patience = 250ms;
+constexpr std::size_t max_waiting = 200;  // QoS 1 messages kept while the broker is away
+constexpr int max_unacknowledged = 1000;  // QoS 1 messages in flight before we stop adding to them
+constexpr int reason_error = 0x80;        // MQTT 5: this and above is a refusal
+constexpr int reason_unsupported_version = 0x84;
+constexpr int connack_v311_bad_version = 1;
+
+}  // namespace
+
+/// One Paho client for one protocol version, and its callbacks.
+class MqttSession::Paho {
+public:
+    Paho(MqttSession& session, bool v5)
+        : session_(session),
+          v5_(v5),
+          client_(uri(session.options_), session.options_.client_id, mqtt::create_options(version())),
+          connect_listener_(*this),
+          publish_listener_(*this, "publish"),
+          subscribe_listener_(*this, "subscribe") {
+        // Before connect(): a message that arrives with no callback installed is acknowledged and lost.
+        client_.set_connected_handler([this](const std::string&) { post([](auto& s) { s.connection_made(); }); });
+        client_.set_connection_lost_handler([this](const std::string&) { post([](auto& s) { s.connection_lost(); }); });
+        client_.set_message_callback([this](const mqtt::const_message_ptr& message) {
+            post([delivery = to_delivery(*message)](auto& s) { s.arrived(delivery); });
+        });
+    }
+
+    Paho(const Paho&) = delete;
+    Paho& operator=(const Paho&) = delete;
+
+    // Destroying a connected Paho client sends a clean DISCONNECT, which suppresses the will; so goodbye comes first.
+    ~Paho() {
+        try {
+            if (client_.is_connected()) {
+                client_.publish(to_message(session_.options_.offline))->wait_for(goodbye_patience);
+                client_.disconnect(static_cast<int>(std::chrono::milliseconds(goodbye_patience).count()))
+                    ->wait_for(goodbye_patience);
+            }
+        } catch (const std::exception& error) {
+            spdlog::debug("MQTT goodbye: {}", error.what());
+        }
+    }
+
+    void connect() { client_.connect(connect_options(), nullptr, connect_listener_); }
+
+    void publish(const Publication& publication) {
+        if (publication.qos == 0) {
+            client_.publish(to_message(publication));
+        } else {
+            ++unacknowledged_;
+            client_.publish(to_message(publication), nullptr, publish_listener_);
+        }
+    }
+
+    void subscribe(const std::string& filter, int qos) { client_.subscribe(filter, qos, nullptr, subscribe_listener_); }
+
+    bool connected() const { return client_.is_connected(); }
+    int unacknowledged() const { return unacknowledged_; }
+
+private:
+    struct ConnectListener final : mqtt::iaction_listener {
+        explicit ConnectListener(Paho& owner) : paho(owner) {}
+        void on_success(const mqtt::token& /*token*/) override {}  // the connected handler is the reliable signal
+        void on_failure(const mqtt::token& token) override {
+            const int code = token.get_return_code();
+            const int reason = static_cast<int>(token.get_reason_code());
+            const bool version_refused =
+                paho.v5_ && (reason == reason_unsupported_version || code == connack_v311_bad_version);
+            std::string cause =
+                reason >= reason_error ? mqtt::exception::reason_code_str(reason) : mqtt::exception::error_str(code);
+            paho.post(
+                [cause = std::move(cause), version_refused](auto& s) { s.connect_failed(cause, version_refused); });
+        }
+        Paho& paho;
+    };
+
+    struct ActionListener final : mqtt::iaction_listener {
+        ActionListener(Paho& owner, const char* action) : paho(owner), what(action) {}
+        void on_success(const mqtt::token& token) override { done(token, false); }
+        void on_failure(const mqtt::token& token) override { done(token, true); }
+        void done(const mqtt::token& token, bool failed) {
+            if (what == std::string_view("publish")) {
+                --paho.unacknowledged_;
+            }
+            const int reason = static_cast<int>(token.get_reason_code());
+            if (!failed && reason < reason_error) {
+                return;
+            }
+            const auto topics = token.get_topics();
+            const std::string topic = topics && !topics->empty() ? (*topics)[0] : std::string("?");
+            paho.post([action = std::string(what), topic, reason](auto& s) { s.refused(action, topic, reason); });
+        }
+        Paho& paho;
+        const char* what;
+    };
+
+    static std::string uri(const MqttOptions& options) {
+        return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
+    }
+
+    int version() const { return v5_ ? MQTTVERSION_5 : MQTTVERSION_3_1_1; }
+
+    template <class Action>
+    void post(Action action) {
+        session_.scope_.post([&session = session_, action = std::move(action)] { action(session); });
+    }
+
+    mqtt::message_ptr to_message(const Publication& publication) const {
+        auto message =
+            mqtt::make_message(publication.topic, publication.payload, publication.qos, publication.retained);
+        if (!v5_) {
+            return message;
+        }
+        mqtt::properties properties;
+        if (publication.expires_after > 0s) {
+            const auto seconds = static_cast<int>(publication.expires_after.count());
+            properties.add(mqtt::property(mqtt::property::MESSAGE_EXPIRY_INTERVAL, seconds));
+        }
+        if (!publication.response_topic.empty()) {
+            properties.add(mqtt::property(mqtt::property::RESPONSE_TOPIC, publication.response_topic));
+        }
+        if (!publication.correlation_data.empty()) {
+            properties.add(mqtt::property(mqtt::property::CORRELATION_DATA, publication.correlation_data));
+        }
+        message->set_properties(properties);
+        return message;
+    }
+
+    static Delivery to_delivery(const mqtt::message& message) {
+        Delivery delivery{.topic = message.get_topic(),
+                          .payload = message.get_payload_str(),
+                          .retained = message.is_retained(),
+                          .response_topic = "",
+                          .correlation_data = ""};
+        const auto& properties = message.get_properties();
+        if (properties.contains(mqtt::property::RESPONSE_TOPIC)) {
+            delivery.response_topic = mqtt::get<std::string>(properties, mqtt::property::RESPONSE_TOPIC);
+        }
+        if (properties.contains(mqtt::property::CORRELATION_DATA)) {
+            delivery.correlation_data = mqtt::get<std::string>(properties, mqtt::property::CORRELATION_DATA);
+        }
+        return delivery;
+    }
+
+    mqtt::connect_options connect_options() const {
+        const auto& options = session_.options_;
+        mqtt::connect_options_builder builder;
+        builder.mqtt_version(version()).keep_alive_interval(options.keep_alive).connect_timeout(connect_timeout);
+        // Paho refuses the flag of the other protocol version (-15).
+        if (v5_) {
+            builder.clean_start(true);
+        } else {
+            builder.clean_session(true);
+        }
+        builder.will(*to_message(options.offline));
+        if (!options.username.empty()) {
+            builder.user_name(options.username).password(options.password);
+        }
+        if (options.tls) {
+            builder.ssl(ssl_options(*options.tls));
+        }
+        return builder.finalize();
+    }
+
+    static mqtt::ssl_options ssl_options(const MqttTls& tls) {
+        mqtt::ssl_options ssl;
+        if (!tls.ca_file.empty()) {
+            ssl.set_trust_store(tls.ca_file);
+        }
+        if (!tls.certificate_file.empty()) {
+            ssl.set_key_store(tls.certificate_file);
+            ssl.set_private_key(tls.key_file);
+        }
+        ssl.set_enable_server_cert_auth(tls.verify);
+        ssl.set_verify(tls.verify);
+        return ssl;
+    }
+
+    MqttSession& session_;
+    bool v5_;
+    std::atomic<int> unacknowledged_{0};
+    mqtt::async_client client_;
+    ConnectListener connect_listener_;
+    ActionListener publish_listener_;
+    ActionListener subscribe_listener_;
+};
+
+MqttSession::MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::function<void(std::string)> on_fatal)
+    : loop_(loop),
+      options_(std::move(options)),
+      on_fatal_(std::move(on_fatal)),
+      using_v5_(options_.protocol != MqttProtocol::v311),
+      back_off_(first_retry),
+      started_at_(loop.now()),
+      scope_(loop) {}
+
+MqttSession::~MqttSession() = default;
+
+void MqttSession::start() { connect(); }
+
+void MqttSession::connect() {
+    try {
+        // A fresh client for every attempt: no state of a failed one is carried over.
+        paho_ = std::make_unique<Paho>(*this, using_v5_);
+        paho_->connect();
+    } catch (const std::exception& error) {
+        connect_failed(error.what(), false);
+    }
+}
+
+void MqttSession::connect_failed(const std::string& cause, bool version_refused) {
+    if (version_refused && options_.protocol == MqttProtocol::automatic) {
+        spdlog::info("MQTT: the broker does not speak MQTT 5, using 3.1.1");
+        using_v5_ = false;
+        scope_.post([this] { connect(); });
+        return;
+    }
+    if (!failure_logged_) {
+        failure_logged_ = true;
+        spdlog::warn("MQTT: {}:{} not reachable as user \"{}\" ({}), trying again for ever", options_.host,
+                     options_.port, options_.username, cause);
+    }
+    retry_later();
+}
+
+void MqttSession::retry_later() {
+    scope_.call_after(back_off_, [this] { connect(); });
+    back_off_ = std::min<std::chrono::milliseconds>(back_off_ * 2, longest_retry);
+}
+
+void MqttSession::connection_made() {
+    if (connected_) {
+        return;
+    }
+    connected_ = true;
+    connected_at_ = loop_.now();
+    failure_logged_ = false;
+    back_off_ = first_retry;
+    ++statistics_.connects;
+    spdlog::info("MQTT: connected to {}:{} (MQTT {}) as {}", options_.host, options_.port, using_v5_ ? "5" : "3.1.1",
+                 options_.client_id);
+    for (const auto& subscription : subscriptions_) {
+        paho_->subscribe(subscription.filter, subscription.qos);
+    }
+    send(options_.online);
+    for (const auto& [topic, publication] : retained_) {
+        send(publication);
+    }
+    for (auto waiting = std::exchange(waiting_, {}); const auto& publication : waiting) {
+        send(publication);
+    }
+    for (const auto& handler : connection_handlers_) {
+        handler(true);
+    }
+}
+
+void MqttSession::connection_lost() {
+    if (!connected_) {
+        return;
+    }
+    connected_ = false;
+    ++statistics_.connection_losses;
+    spdlog::warn("MQTT: connection to {}:{} lost", options_.host, options_.port);
+    for (const auto& handler : connection_handlers_) {
+        handler(false);
+    }
+    notify_of_takeover();
+    retry_later();
+}
+
+// Mosquitto 2.0 does not say why it closes; a connection that dies young again and again is a second copy of us.
+// The younger process gives way first, so that the one in charge stays.
+void MqttSession::notify_of_takeover() {
+    constexpr auto young = 5s;
+    const auto now = loop_.now();
+    quick_losses_ = now - connected_at_ < young ? quick_losses_ + 1 : 0;
+    const int patience = now - started_at_ < 60s ? 3 : 12;
+    if (quick_losses_ >= patience) {
+        on_fatal_("MQTT: the broker drops client id " + options_.client_id +
+                  " right after every connect: another copy of this service is running");
+    }
+}
+
+void MqttSession::publish(const Publication& publication) {
+    if (!is_valid_topic(publication.topic)) {
+        spdlog::error("MQTT: not a topic to publish to: \"{}\"", publication.topic);
+        return;
+    }
+    if (publication.retained) {
+        retained_[publication.topic] = publication;
+    }
+    if (connected_) {
+        send(publication);
+    } else if (!publication.retained && publication.qos > 0 && publication.expires_after == 0s) {
+        waiting_.push_back(publication);
+        if (waiting_.size() > max_waiting) {
+            waiting_.pop_front();
+            ++statistics_.dropped;
+        }
+    } else if (!publication.retained) {
+        ++statistics_.dropped;
+    }
+}
+
+void MqttSession::send(const Publication& publication) {
+    try {
+        if (publication.qos > 0 && paho_->unacknowledged() >= max_unacknowledged) {
+            ++statistics_.dropped;
+            return;
+        }
+        paho_->publish(publication);
+        ++statistics_.published;
+    } catch (const std::exception& error) {
+        ++statistics_.dropped;
+        spdlog::debug("MQTT: not published to {}: {}", publication.topic, error.what());
+    }
+}
+
+void MqttSession::subscribe(const std::string& filter, int qos, Handler handler) {
+    subscriptions_.push_back({filter, qos, std::move(handler)});
+    if (connected_) {
+        paho_->subscribe(filter, qos);
+    }
+}
+
+void MqttSession::on_connection_change(std::function<void(bool)> handler) {
+    connection_handlers_.push_back(std::move(handler));
+}
+
+void MqttSession::arrived(const Delivery& delivery) {
+    // By index: a handler may subscribe to more.
+    for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
+        if (matches(subscriptions_[i].filter, delivery.topic)) {
+            const Handler handler = subscriptions_[i].handler;
+            handler(delivery);
+        }
+    }
+}
+
+void MqttSession::refused(const std::string& what, const std::string& topic, int reason_code) {
+    if (!connected_) {
+        return;  // what was in flight when the connection broke
+    }
+    ++statistics_.refused;
+    spdlog::error("MQTT: {} {} was refused for user \"{}\": {} ({})", what, topic, options_.username,
+                  reason_code >= reason_error ? mqtt::exception::reason_code_str(reason_code) : "no reason given",
+                  reason_code);
+}
+
+}  // namespace messaging

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "contract/schema.hpp"
+#include "service/environment.hpp"
+
+namespace service {
+
+/// How often a state may and must be published (topics.md rule 7).
+struct Pace {
+    scheduling::Duration at_most_every = std::chrono::seconds(1);
+    scheduling::Duration at_least_every = std::chrono::seconds(60);
+    int qos = 0;
+};
+
+/// Publishes one retained JSON snapshot `<branch>/state` and, if wanted, a flat scalar `<branch>/<key>` for each of
+/// its fields: at once when something moved beyond its dead band, not more often than the pace allows, the last
+/// change always, and everything again after a reconnect. A key named `state` goes to `<branch>/status`, because
+/// `<branch>/state` is the snapshot.
+class StatePublisher {
+public:
+    StatePublisher(const Environment& environment, std::string snapshot_topic,
+                   std::vector<contract::FieldTraits> traits, Pace pace = {});
+
+    /// Flat values are scalars: lists become `key/1…`, unknown becomes an empty retained payload.
+    void update(const nlohmann::json& snapshot);
+
+    template <contract::Described Message>
+    void update(const Message& message) {
+        update(contract::to_json(message));
+    }
+
+    /// Makes the broker forget the snapshot and its flat topics.
+    void clear();
+
+private:
+    bool is_worth_publishing(const nlohmann::json& snapshot) const;
+    void publish_now();
+    void publish_flat(const std::string& key, const nlohmann::json& value);
+    void put(const std::string& topic, const std::string& payload);
+
+    const Environment& environment_;
+    std::string topic_;
+    std::string branch_;
+    std::map<std::string, contract::FieldTraits> traits_;
+    Pace pace_;
+    scheduling::Timer timer_;
+    nlohmann::json latest_;
+    nlohmann::json published_;
+    std::map<std::string, std::string> flat_published_;
+    std::optional<scheduling::Instant> published_at_;
+};
+
+template <contract::Described Message>
+StatePublisher make_state_publisher(const Environment& environment, std::string topic, Pace pace = {}) {
+    return {environment, std::move(topic), contract::field_traits<Message>(), pace};
+}
+
+}  // namespace service
