@@ -49,7 +49,9 @@ public:
     ~Paho() {
         try {
             if (client_.is_connected()) {
-                client_.publish(to_message(session_.options_.offline))->wait_for(goodbye_patience);
+                if (!session_.options_.offline.topic.empty()) {
+                    client_.publish(to_message(session_.options_.offline))->wait_for(goodbye_patience);
+                }
                 client_.disconnect(static_cast<int>(std::chrono::milliseconds(goodbye_patience).count()))
                     ->wait_for(goodbye_patience);
             }
@@ -169,7 +171,9 @@ private:
         } else {
             builder.clean_session(true);
         }
-        builder.will(*to_message(options.offline));
+        if (!options.offline.topic.empty()) {
+            builder.will(*to_message(options.offline));
+        }
         if (!options.username.empty()) {
             builder.user_name(options.username).password(options.password);
         }
@@ -259,7 +263,9 @@ void MqttSession::connection_made() {
     for (const auto& subscription : subscriptions_) {
         paho_->subscribe(subscription.filter, subscription.qos);
     }
-    send(options_.online);
+    if (!options_.online.topic.empty()) {
+        send(options_.online);
+    }
     for (const auto& [topic, publication] : retained_) {
         send(publication);
     }

@@ -33,8 +33,8 @@ struct MqttOptions {
     std::string password;
     std::optional<MqttTls> tls;
     std::chrono::seconds keep_alive{10};
-    Publication online;   ///< Published at every connect.
-    Publication offline;  ///< The will, and published before a clean end.
+    Publication online;   ///< Published at every connect; no topic: nothing (a mere onlooker).
+    Publication offline;  ///< The will, and published before a clean end; no topic: none.
 };
 
 /// Counters for `service/<svc>/metrics`.
