@@ -63,6 +63,24 @@ void apply_override(YAML::Node root, const std::string& assignment) {
     node[path] = assignment.substr(equals + 1);
 }
 
+// In place, so that every node keeps its line number for messages.
+void rewrite_scalars(YAML::Node node, const std::function<std::string(const std::string&)>& rewrite) {
+    if (node.IsScalar()) {
+        const std::string replaced = rewrite(node.Scalar());
+        if (replaced != node.Scalar()) {
+            node = replaced;
+        }
+    } else if (node.IsSequence()) {
+        for (const YAML::Node& item : node) {
+            rewrite_scalars(item, rewrite);
+        }
+    } else if (node.IsMap()) {
+        for (const auto& entry : node) {
+            rewrite_scalars(entry.second, rewrite);
+        }
+    }
+}
+
 }  // namespace
 
 struct Section::Context {
@@ -305,7 +323,8 @@ void Section::reject_unknown_keys() const {
     }
 }
 
-Document::Document(const std::string& text, const std::string& file_name, const std::vector<std::string>& overrides)
+Document::Document(const std::string& text, const std::string& file_name, const std::vector<std::string>& overrides,
+                   const std::function<std::string(const std::string&)>& rewrite)
     : problems_(std::make_shared<std::vector<std::string>>()) {
     auto content = std::make_unique<Section::Content>();
     try {
@@ -318,6 +337,9 @@ Document::Document(const std::string& text, const std::string& file_name, const 
         }
         for (const auto& assignment : overrides) {
             apply_override(root, assignment);
+        }
+        if (rewrite) {
+            rewrite_scalars(root, rewrite);
         }
         content->node.reset(root);
     } catch (const YAML::Exception& error) {

@@ -81,7 +81,9 @@ class Document {
 public:
     /// Throws ConfigError when the text is not YAML or its root is not a mapping. Each override is
     /// `path.to.key=value` and replaces or adds a scalar.
-    Document(const std::string& text, const std::string& file_name, const std::vector<std::string>& overrides = {});
+    /// `rewrite` is applied to every scalar value first, for files with parameters; keys stay as they are.
+    Document(const std::string& text, const std::string& file_name, const std::vector<std::string>& overrides = {},
+             const std::function<std::string(const std::string&)>& rewrite = {});
 
     const Section& root() const { return *root_; }
     /// Throws ConfigError listing all problems, unknown keys at the root among them.
