@@ -81,6 +81,9 @@ void StatePublisher::update(const nlohmann::json& snapshot) {
 }
 
 void StatePublisher::publish_now() {
+    if (refresh_) {
+        latest_ = refresh_();
+    }
     published_ = latest_;
     published_at_ = environment_.loop.now();
     timer_.set(*published_at_ + pace_.at_least_every, [this] { publish_now(); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -38,6 +39,9 @@ public:
         update(contract::to_json(message));
     }
 
+    /// Asked for the snapshot to send whenever one is sent, also repeated or late, so that ages in it are true.
+    void refresh_with(std::function<nlohmann::json()> refresh) { refresh_ = std::move(refresh); }
+
     /// Makes the broker forget the snapshot and its flat topics.
     void clear();
 
@@ -53,6 +57,7 @@ private:
     std::map<std::string, contract::FieldTraits> traits_;
     Pace pace_;
     scheduling::Timer timer_;
+    std::function<nlohmann::json()> refresh_;
     nlohmann::json latest_;
     nlohmann::json published_;
     std::map<std::string, std::string> flat_published_;
