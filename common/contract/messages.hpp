@@ -97,6 +97,7 @@ struct SitePower {
     std::optional<double> pv_kwh;
     std::string quality = "error";     ///< ok, partial, estimated, stale, error
     std::optional<double> age_s;       ///< Of the oldest value that is shown; null when nothing is.
+    std::optional<double> grid_age_s;  ///< Of grid_w alone: a slow PV source must not make it look old.
     std::vector<std::string> missing;  ///< Sources that give nothing now.
     bool operator==(const SitePower&) const = default;
 };
@@ -274,6 +275,7 @@ struct Schema<SitePower> {
                           Field{"pv_kwh", &M::pv_kwh}.in(any_energy_kwh).dead_band(0.05),
                           Field{"quality", &M::quality}.one_of(qualities),
                           Field{"age_s", &M::age_s}.in(any_duration_s).timing().decimals(2),
+                          Field{"grid_age_s", &M::grid_age_s}.in(any_duration_s).timing().decimals(2),
                           Field{"missing", &M::missing}};
     }
 };
