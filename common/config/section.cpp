@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <list>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
+
+#include "storage/atomic_file.hpp"
 
 namespace config {
 
@@ -28,9 +29,20 @@ std::optional<Number> parse_number(const YAML::Node& value) {
     return error == std::errc{} && whole_text_used ? std::optional(number) : std::nullopt;
 }
 
+// Short and printable, whatever is in the file.
+std::string excerpt(const std::string& text) {
+    constexpr std::size_t longest = 60;
+    std::string result;
+    for (const char c : text.substr(0, longest)) {
+        const auto byte = static_cast<unsigned char>(c);
+        result += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+    }
+    return text.size() > longest ? result + "…" : result;
+}
+
 std::string shown(const YAML::Node& value) {
     if (value.IsScalar()) {
-        return fmt::format("\"{}\"", value.Scalar());
+        return fmt::format("\"{}\"", excerpt(value.Scalar()));
     }
     if (value.IsMap()) {
         return "a mapping";
@@ -43,6 +55,22 @@ std::string without_trailing_newline(std::string text) {
         text.pop_back();
     }
     return text;
+}
+
+// yaml-cpp would read the first and drop the rest without a word. (Its LoadAll never ends on some broken files.) A line
+// of three dashes separates documents wherever it stands.
+void refuse_second_document(const std::string& text, const std::string& file_name) {
+    std::istringstream lines(text);
+    bool begun = false;
+    int number = 1;
+    for (std::string line; std::getline(lines, line); ++number) {
+        const bool separator = line.starts_with("---") && (line.size() == 3 || line.find_first_of(" \t\r") == 3);
+        if (separator && begun) {
+            throw ConfigError(fmt::format("{}:{}:1: a second YAML document, expected one", file_name, number));
+        }
+        const auto first = line.find_first_not_of(" \t\r");
+        begun = begun || separator || (first != std::string::npos && line[first] != '#' && line[first] != '%');
+    }
 }
 
 void apply_override(YAML::Node root, const std::string& assignment) {
@@ -91,6 +119,7 @@ struct Section::Context {
 struct Section::Content {
     YAML::Node node;
     std::string path;
+    YAML::Mark mark;  // where to point when the node itself is missing
     std::set<std::string> asked;
     std::list<YAML::Node> handed_out;  // keeps what `find` points to alive; a list, because pointers must stay
 };
@@ -120,21 +149,27 @@ const YAML::Node* Section::require(const std::string& key) const {
     return value;
 }
 
-// At the key, not the value: yaml-cpp places an empty value on the line after it.
-void Section::report(const std::string& key, const std::string& problem) const {
+// The place of the key, not of the value: yaml-cpp places an empty value on the line after it.
+YAML::Mark Section::mark_of(const std::string& key) const {
     if (content_->node.IsMap()) {
         for (const auto& entry : content_->node) {
             if (entry.first.IsScalar() && entry.first.Scalar() == key) {
-                return report_at(entry.first.Mark(), key, problem);
+                return entry.first.Mark();
             }
         }
     }
-    report_at(content_->node.Mark(), key, problem);
+    return content_->mark;
+}
+
+void Section::report(const std::string& key, const std::string& problem) const {
+    report_at(mark_of(key), key, problem);
 }
 
 void Section::report_at(const YAML::Mark& mark, const std::string& key, const std::string& problem) const {
-    context_->problems->push_back(fmt::format("{}:{}:{}: {}{}: {}", context_->file_name, mark.line + 1, mark.column + 1,
-                                              content_->path, key, problem));
+    // What --set put in has no place in the file.
+    const std::string place =
+        mark.is_null() ? "--set" : fmt::format("{}:{}:{}:", context_->file_name, mark.line + 1, mark.column + 1);
+    context_->problems->push_back(fmt::format("{} {}{}: {}", place, content_->path, excerpt(key), problem));
 }
 
 template <class Number>
@@ -207,7 +242,7 @@ std::string Section::text_or(const std::string& key, const std::string& fallback
 std::string Section::choice(const std::string& key, const std::vector<std::string>& allowed) const {
     std::string chosen = text(key);
     if (!chosen.empty() && std::ranges::find(allowed, chosen) == allowed.end()) {
-        report(key, fmt::format("\"{}\" is not one of {}", chosen, fmt::join(allowed, ", ")));
+        report(key, fmt::format("\"{}\" is not one of {}", excerpt(chosen), fmt::join(allowed, ", ")));
         return allowed.front();
     }
     return chosen.empty() ? allowed.front() : chosen;
@@ -249,7 +284,11 @@ std::string Section::secret_file(const std::string& key) const {
     }
     const std::string file = text(file_key);
     try {
-        return file.empty() ? "" : without_trailing_newline(read_file(file));
+        std::string secret = file.empty() ? "" : without_trailing_newline(read_file(file));
+        if (!file.empty() && secret.empty()) {
+            report(file_key, fmt::format("{}: is empty", file));
+        }
+        return secret;
     } catch (const ConfigError& error) {
         report(file_key, error.what());
         return {};
@@ -262,6 +301,7 @@ Section Section::section(const std::string& key) const {
     const auto* value = find(key);
     auto content = std::make_unique<Content>();
     content->path = content_->path + key + ".";
+    content->mark = mark_of(key);
     if (value != nullptr && value->IsMap()) {
         content->node.reset(*value);
     } else if (value != nullptr && !value->IsNull()) {
@@ -283,6 +323,7 @@ std::vector<Section> Section::sections(const std::string& key) const {
     for (const YAML::Node& item : *list) {
         auto content = std::make_unique<Content>();
         content->path = fmt::format("{}{}[{}].", content_->path, key, result.size());
+        content->mark = item.Mark();
         content->node.reset(item);
         if (!item.IsMap()) {
             report(key, fmt::format("item {}: expected a mapping, got {}", result.size() + 1, shown(item)));
@@ -328,6 +369,7 @@ Document::Document(const std::string& text, const std::string& file_name, const 
     : problems_(std::make_shared<std::vector<std::string>>()) {
     auto content = std::make_unique<Section::Content>();
     try {
+        refuse_second_document(text, file_name);
         YAML::Node root = YAML::Load(text);
         if (root.IsNull()) {
             root = YAML::Node(YAML::NodeType::Map);
@@ -342,6 +384,7 @@ Document::Document(const std::string& text, const std::string& file_name, const 
             rewrite_scalars(root, rewrite);
         }
         content->node.reset(root);
+        content->mark.line = content->mark.column = 0;
     } catch (const YAML::Exception& error) {
         throw ConfigError(
             fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1, error.mark.column + 1, error.msg));
@@ -352,18 +395,25 @@ Document::Document(const std::string& text, const std::string& file_name, const 
 
 void Document::finish() const {
     root_->reject_unknown_keys();
+    throw_problems();
+}
+
+void Document::throw_problems() const {
     if (!problems_->empty()) {
         throw ConfigError(fmt::format("{}", fmt::join(*problems_, "\n")));
     }
 }
 
 std::string read_file(const std::filesystem::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(stream), {}};
-    if (!stream.good() && !stream.eof()) {
-        throw ConfigError(fmt::format("{}: cannot be read", file.string()));
+    constexpr std::size_t max_bytes = 1024UL * 1024;
+    try {
+        if (auto text = storage::read_if_present(file, max_bytes)) {
+            return *std::move(text);
+        }
+    } catch (const storage::StorageError& error) {
+        throw ConfigError(error.what());
     }
-    return text;
+    throw ConfigError(fmt::format("{}: cannot read: no such file", file.string()));
 }
 
 }  // namespace config

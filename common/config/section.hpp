@@ -40,7 +40,8 @@ public:
     std::chrono::milliseconds seconds_or(const std::string& key, double fallback, double min, double max) const;
     std::vector<std::string> texts_or_none(const std::string& key) const;
 
-    /// The secret in the file named by `<key>_file`, without its trailing newline; empty when the key is absent.
+    /// The secret in the file named by `<key>_file`, without its trailing newline; empty when the key is absent. A file
+    /// that is missing, unreadable or empty is a problem.
     std::string secret_file(const std::string& key) const;
 
     bool has(const std::string& key) const;
@@ -68,6 +69,7 @@ private:
     Section(std::shared_ptr<const Context> context, std::unique_ptr<Content> content);
     const YAML::Node* find(const std::string& key) const;
     const YAML::Node* require(const std::string& key) const;
+    YAML::Mark mark_of(const std::string& key) const;
     void report_at(const YAML::Mark& mark, const std::string& key, const std::string& problem) const;
     template <class Number>
     Number checked(const YAML::Node& value, const std::string& key, Number min, Number max) const;
@@ -79,7 +81,7 @@ private:
 /// A parsed file and the problems found while it is read.
 class Document {
 public:
-    /// Throws ConfigError when the text is not YAML or its root is not a mapping. Each override is
+    /// Throws ConfigError when the text is not one YAML document or its root is not a mapping. Each override is
     /// `path.to.key=value` and replaces or adds a scalar.
     /// `rewrite` is applied to every scalar value first, for files with parameters; keys stay as they are.
     Document(const std::string& text, const std::string& file_name, const std::vector<std::string>& overrides = {},
@@ -88,13 +90,15 @@ public:
     const Section& root() const { return *root_; }
     /// Throws ConfigError listing all problems, unknown keys at the root among them.
     void finish() const;
+    /// The same for what was found so far, whatever else the file holds: for a caller that wants only some of it.
+    void throw_problems() const;
 
 private:
     std::shared_ptr<std::vector<std::string>> problems_;
     std::unique_ptr<Section> root_;
 };
 
-/// Throws ConfigError naming the file when it cannot be read.
+/// Throws ConfigError naming the file and the cause when it cannot be read or is larger than 1 MiB.
 std::string read_file(const std::filesystem::path& file);
 
 }  // namespace config

@@ -10,15 +10,38 @@ namespace contract {
 namespace {
 
 constexpr std::size_t max_payload_bytes = 256 * 1024;
+// The library writes and compares JSON by recursion: 100,000 brackets would overflow the stack.
+constexpr int max_nesting = 64;
 
 // Payloads come from anyone: what is quoted back in a log line stays short and printable.
-std::string quoted(const nlohmann::json& value) {
+std::string excerpt(const nlohmann::json& value) {
     constexpr std::size_t longest = 60;
     std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
     if (text.size() > longest) {
         text = text.substr(0, longest) + "…";
     }
     return text;
+}
+
+bool is_nested_too_deep(std::string_view text) {
+    int depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string) {
+            i += c == '\\' ? 1 : 0;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > max_nesting) {
+                return true;
+            }
+        } else if (c == ']' || c == '}') {
+            --depth;
+        }
+    }
+    return false;
 }
 
 std::string described(Range range, const char* kind) {
@@ -34,7 +57,7 @@ std::string described(Range range, const char* kind) {
 namespace detail {
 
 void refuse(const std::string& path, const nlohmann::json& value, const std::string& expected) {
-    throw Invalid(fmt::format("{}: got {}, expected {}", path.empty() ? "payload" : path, quoted(value), expected));
+    throw Invalid(fmt::format("{}: got {}, expected {}", path.empty() ? "payload" : path, excerpt(value), expected));
 }
 
 void refuse_missing(const std::string& path, const std::string& expected) {
@@ -72,6 +95,13 @@ std::string checked_text(const nlohmann::json& value, std::span<const char* cons
     return text;
 }
 
+std::string path_of_key(const std::string& path, const std::string& key) {
+    const bool is_plain = !key.empty() && key.size() <= 64 && std::ranges::all_of(key, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    });
+    return is_plain ? path + "." + key : path + "[" + excerpt(nlohmann::json(key)) + "]";
+}
+
 double rounded(double value, int digits) {
     const double scale = std::pow(10.0, digits);
     const double scaled = std::round(value * scale) / scale;
@@ -80,14 +110,34 @@ double rounded(double value, int digits) {
 
 }  // namespace detail
 
+std::string valid_utf8(std::string_view text) {
+    const bool is_ascii = std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    if (is_ascii) {
+        return std::string(text);
+    }
+    return nlohmann::json::parse(to_text(nlohmann::json(std::string(text)))).get<std::string>();
+}
+
+std::string to_text(const nlohmann::json& json) {
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 nlohmann::json parse_json(std::string_view text) {
     if (text.size() > max_payload_bytes) {
         throw Invalid(fmt::format("payload: {} bytes, expected at most {}", text.size(), max_payload_bytes));
     }
+    if (is_nested_too_deep(text)) {
+        throw Invalid(fmt::format("payload: nested deeper than the {} levels allowed", max_nesting));
+    }
     try {
         return nlohmann::json::parse(text);
-    } catch (const nlohmann::json::exception& error) {
-        throw Invalid(fmt::format("payload: not JSON ({})", error.what()));
+    } catch (const nlohmann::json::parse_error& error) {
+        throw Invalid(
+            fmt::format("payload: not JSON at byte {} of {}", error.byte, excerpt(nlohmann::json(std::string(text)))));
+    } catch (const nlohmann::json::exception&) {
+        // A number that no double holds, such as 1e999.
+        throw Invalid(
+            fmt::format("payload: a number is out of range in {}", excerpt(nlohmann::json(std::string(text)))));
     }
 }
 

@@ -43,6 +43,13 @@ inline constexpr Range percent{0, 100};
 inline constexpr Range any_duration_s{0, 1e9};
 inline constexpr Range not_negative{0, 1e12};
 
+/// The text with whatever is not UTF-8 replaced by U+FFFD: texts of devices and strangers may hold any byte, and
+/// `json::dump()` throws on such.
+std::string valid_utf8(std::string_view text);
+
+/// Compact JSON text; never throws, whatever bytes the strings hold.
+std::string to_text(const nlohmann::json& json);
+
 template <class Message, class Value>
 struct Field {
     const char* name;
@@ -99,6 +106,8 @@ double checked_number(const nlohmann::json& value, Range range, const std::strin
 std::int64_t checked_integer(const nlohmann::json& value, Range range, const std::string& path);
 std::string checked_text(const nlohmann::json& value, std::span<const char* const> choices, const std::string& path);
 double rounded(double value, int digits);
+/// `path.key`, with a key that could forge a log line quoted.
+std::string path_of_key(const std::string& path, const std::string& key);
 
 template <class T>
 struct is_optional : std::false_type {};
@@ -114,6 +123,11 @@ template <class T>
 struct is_array : std::false_type {};
 template <class T, std::size_t N>
 struct is_array<std::array<T, N>> : std::true_type {};
+/// What may be missing or null: unknown as a whole, or as a list of fixed length each item of which may be unknown.
+template <class T>
+struct may_be_unknown : is_optional<T> {};
+template <class T, std::size_t N>
+struct may_be_unknown<std::array<T, N>> : is_optional<T> {};
 template <class T>
 struct is_map : std::false_type {};
 template <class T>
@@ -143,13 +157,15 @@ nlohmann::json encode_value(const Value& value, int digits) {
     } else if constexpr (is_map<Value>::value) {
         auto object = nlohmann::json::object();
         for (const auto& [key, item] : value) {
-            object[key] = encode_value(item, digits);
+            object[valid_utf8(key)] = encode_value(item, digits);
         }
         return object;
     } else if constexpr (Described<Value>) {
         return encode_object(value);
     } else if constexpr (std::is_same_v<Value, WallTime>) {
         return format_timestamp(value);
+    } else if constexpr (std::is_same_v<Value, std::string>) {
+        return valid_utf8(value);
     } else if constexpr (std::is_floating_point_v<Value>) {
         return std::isfinite(value) ? nlohmann::json(rounded(value, digits)) : nlohmann::json(nullptr);
     } else {
@@ -165,10 +181,13 @@ Value decode_value(const nlohmann::json& json, const Rules& rules, const std::st
         }
         return decode_value<typename Value::value_type>(json, rules, path);
     } else if constexpr (is_list<Value>::value) {
+        Value list{};
+        if (may_be_unknown<Value>::value && json.is_null()) {
+            return list;
+        }
         if (!json.is_array()) {
             refuse(path, json, "a list");
         }
-        Value list{};
         if constexpr (is_array<Value>::value) {
             if (json.size() != list.size()) {
                 refuse(path, json, "a list of " + std::to_string(list.size()));
@@ -186,7 +205,7 @@ Value decode_value(const nlohmann::json& json, const Rules& rules, const std::st
         }
         Value map;
         for (const auto& [key, item] : json.items()) {
-            map[key] = decode_value<typename Value::mapped_type>(item, rules, path + "." + key);
+            map[key] = decode_value<typename Value::mapped_type>(item, rules, path_of_key(path, key));
         }
         return map;
     } else if constexpr (Described<Value>) {
@@ -223,7 +242,7 @@ void decode_field(Message& message, const Field<Message, Value>& field, const nl
     const std::string path = prefix.empty() ? field.name : prefix + "." + field.name;
     const auto found = json.find(field.name);
     if (found == json.end()) {
-        if constexpr (!is_optional<Value>::value) {
+        if constexpr (!may_be_unknown<Value>::value) {
             refuse_missing(path, "it to be given");
         }
         return;
@@ -253,7 +272,7 @@ nlohmann::json encode_object(const Message& message) {
 
 }  // namespace detail
 
-/// Parses text that came from outside, at most 256 KiB; throws Invalid.
+/// Parses text that came from outside, at most 256 KiB and 64 levels deep; throws Invalid.
 nlohmann::json parse_json(std::string_view text);
 
 template <Described Message>

@@ -96,8 +96,11 @@ std::string format_timestamp(WallTime time) {
 }
 
 std::optional<WallTime> parse_timestamp(std::string_view text) {
+    // Outside of these years nanoseconds in 64 bits would overflow; "0001-01-01" is how some programs say "never".
+    constexpr int first_year = 1970;
+    constexpr int last_year = 2261;
     constexpr std::array<Layout, 6> layout{
-        {{4, '-', 9999}, {2, '-', 12}, {2, 'T', 31}, {2, ':', 23}, {2, ':', 59}, {2, '\0', 60}}};
+        {{4, '-', last_year}, {2, '-', 12}, {2, 'T', 31}, {2, ':', 23}, {2, ':', 59}, {2, '\0', 60}}};
     std::array<int, 6> parts{};
     for (std::size_t i = 0; i < layout.size(); ++i) {
         const auto value = digits(text, layout[i].width);
@@ -110,7 +113,7 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
     const auto offset = millis ? utc_offset(text) : std::nullopt;
     const year_month_day date{year(parts[0]), month(static_cast<unsigned>(parts[1])),
                               day(static_cast<unsigned>(parts[2]))};
-    if (!offset || !text.empty() || !date.ok()) {
+    if (!offset || !text.empty() || !date.ok() || parts[0] < first_year) {
         return std::nullopt;
     }
     return sys_days(date) + hours(parts[3]) + minutes(parts[4]) + seconds(parts[5]) + *millis - *offset;

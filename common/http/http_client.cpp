@@ -1,6 +1,8 @@
 #include "http/http_client.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 
 #include <curl/curl.h>
 #include <fmt/format.h>
@@ -14,6 +16,7 @@ constexpr std::size_t max_body_bytes = 4UL * 1024 * 1024;
 struct Received {
     Response response;
     bool too_large = false;
+    std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
 extern "C" std::size_t twc_curl_body(char* data, std::size_t size, std::size_t count, void* user) {
@@ -47,16 +50,42 @@ extern "C" std::size_t twc_curl_header(char* data, std::size_t size, std::size_t
     return size * count;
 }
 
-// Scheme, host and port: a path or a query may hold a token.
-std::string place(const std::string& url) {
-    const auto scheme_end = url.find("://");
-    const auto host_begin = scheme_end == std::string::npos ? 0 : scheme_end + 3;
-    const auto host_end = url.find_first_of("/?#", host_begin);
-    const auto at = url.rfind('@', host_end);
-    const bool has_user = at != std::string::npos && at >= host_begin;
-    const auto begin = has_user ? at + 1 : host_begin;
-    return url.substr(0, host_begin) +
-           url.substr(begin, host_end == std::string::npos ? std::string::npos : host_end - begin);
+struct FreeUrl {
+    void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+
+std::string part(CURLU* url, CURLUPart which) {
+    char* text = nullptr;
+    if (curl_url_get(url, which, &text, 0) != CURLUE_OK) {
+        return {};
+    }
+    std::string result(text);
+    curl_free(text);
+    return result;
+}
+
+// Scheme, host and port only: the user, the path and the query may hold a credential.
+std::string place(const std::string& text) {
+    const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
+    if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+        return "not a URL";
+    }
+    const std::string port = part(url.get(), CURLUPART_PORT);
+    return part(url.get(), CURLUPART_SCHEME) + "://" + part(url.get(), CURLUPART_HOST) +
+           (port.empty() ? "" : ":" + port);
+}
+
+// libcurl would send a line break as it is: the rest of the value would be a header of its own.
+void refuse_line_breaks(const Request& request) {
+    const auto has_break = [](const std::string& text) { return text.find_first_of("\r\n\0", 0, 3) != text.npos; };
+    for (const auto& [name, value] : request.headers) {
+        if (has_break(name) || has_break(value)) {
+            throw TransportError(fmt::format("{}: a request header holds a line break", place(request.url)));
+        }
+    }
+    if (has_break(request.method) || request.method.empty()) {
+        throw TransportError(fmt::format("{}: not an HTTP method", place(request.url)));
+    }
 }
 
 class CurlHttpClient final : public HttpClient {
@@ -68,6 +97,10 @@ public:
     }
 
     Response send(const Request& request) override {
+        refuse_line_breaks(request);
+        if (trust_.mode == TlsTrust::Mode::pinned && !place(request.url).starts_with("https://")) {
+            throw TransportError(fmt::format("{}: a pinned key needs https", place(request.url)));
+        }
         Received received;
         CURL* const handle = handle_.get();
         curl_easy_reset(handle);  // keeps the connection
@@ -79,7 +112,9 @@ public:
             throw TransportError(fmt::format("{}: answer is larger than {} bytes", place(request.url), max_body_bytes));
         }
         if (code != CURLE_OK) {
-            throw TransportError(fmt::format("{}: {}", place(request.url), curl_easy_strerror(code)));
+            const char* const detail = received.detail.data();
+            throw TransportError(
+                fmt::format("{}: {}", place(request.url), *detail != '\0' ? detail : curl_easy_strerror(code)));
         }
         long status = 0;
         curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
@@ -114,18 +149,23 @@ private:
     }
 
     void configure(const Request& request, curl_slist* headers, Received& received) {
+        const auto timeout_ms = std::max(static_cast<long>(request.timeout.count()), 1L);  // 0 would be for ever
+        set(CURLOPT_ERRORBUFFER, received.detail.data());
         set(CURLOPT_URL, request.url.c_str());
         set(CURLOPT_PROTOCOLS_STR, "http,https");
         set(CURLOPT_NOSIGNAL, 1L);
         set(CURLOPT_FOLLOWLOCATION, 0L);
-        set(CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
-        set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.timeout.count()));
+        set(CURLOPT_TIMEOUT_MS, timeout_ms);
+        set(CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
         set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
         set(CURLOPT_HTTPHEADER, headers);
         set(CURLOPT_WRITEFUNCTION, &twc_curl_body);
         set(CURLOPT_WRITEDATA, &received);
         set(CURLOPT_HEADERFUNCTION, &twc_curl_header);
         set(CURLOPT_HEADERDATA, &received);
+        if (request.method == "HEAD") {
+            set(CURLOPT_NOBODY, 1L);  // or libcurl would wait for the body that never comes
+        }
         if (!request.body.empty() || request.method == "POST") {
             set(CURLOPT_POSTFIELDS, request.body.c_str());
             set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));

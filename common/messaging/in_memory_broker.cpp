@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace messaging {
 
@@ -34,8 +35,8 @@ void InMemoryBroker::accept(const std::string& client_id, const Publication& pub
     if (!is_valid_topic(publication.topic)) {
         throw std::invalid_argument("not a topic to publish to: " + publication.topic);
     }
-    for (const auto& observer : observers_) {
-        observer(client_id, publication);
+    for (std::size_t i = 0; i < observers_.size(); ++i) {  // by index: an observer may add another
+        observers_[i](client_id, publication);
     }
     if (publication.retained && publication.payload.empty()) {
         retained_.erase(publication.topic);
@@ -66,24 +67,34 @@ void InMemoryBroker::send_retained(InMemoryClient& client, const std::string& fi
 
 void InMemoryBroker::go_down() {
     up_ = false;
-    const auto clients = clients_;
-    for (auto* client : clients) {
-        client->set_connected(false);
-    }
+    for_each_client([](InMemoryClient& client) { client.leave(); });
 }
 
 void InMemoryBroker::go_up() {
     up_ = true;
-    const auto clients = clients_;
-    for (auto* client : clients) {
-        client->set_connected(true);
+    // Everyone is back before anyone speaks, so that the order of the clients does not matter.
+    for_each_client([](InMemoryClient& client) { client.join(); });
+    for_each_client([](InMemoryClient& client) { client.catch_up(); });
+}
+
+// Over a copy, and only those that still exist: a client's handler may destroy another client.
+void InMemoryBroker::for_each_client(const std::function<void(InMemoryClient&)>& action) {
+    for (const auto clients = clients_; auto* client : clients) {
+        if (std::ranges::find(clients_, client) != clients_.end()) {
+            action(*client);
+        }
     }
 }
 
 InMemoryClient::InMemoryClient(InMemoryBroker& broker, std::string client_id, std::optional<Publication> will)
     : broker_(broker), client_id_(std::move(client_id)), will_(std::move(will)), scope_(broker.loop_) {
     broker_.clients_.push_back(this);
-    scope_.post([this] { set_connected(broker_.up_); });
+    scope_.post([this] {
+        if (broker_.up_) {
+            join();
+            catch_up();
+        }
+    });
 }
 
 InMemoryClient::~InMemoryClient() {
@@ -95,37 +106,84 @@ InMemoryClient::~InMemoryClient() {
 
 void InMemoryClient::disconnect() {
     connected_ = false;
+    ended_ = true;
     will_.reset();
 }
 
-void InMemoryClient::set_connected(bool connected) {
-    if (connected_ == connected) {
+void InMemoryClient::leave() {
+    if (!connected_) {
         return;
     }
-    connected_ = connected;
-    if (connected) {
-        for (const auto& subscription : subscriptions_) {
-            broker_.send_retained(*this, subscription->filter);
-        }
-        for (const auto& [topic, publication] : pending_retained_) {
-            broker_.accept(client_id_, publication);
-        }
-        pending_retained_.clear();
+    connected_ = false;
+    ++statistics_.connection_losses;
+    notify();
+}
+
+void InMemoryClient::join() {
+    if (connected_ || ended_) {
+        return;
     }
-    for (const auto& handler : connection_handlers_) {
+    connected_ = true;
+    is_behind_ = true;
+    ++statistics_.connects;
+    for (const auto& subscription : subscriptions_) {
+        broker_.send_retained(*this, subscription->filter);
+    }
+}
+
+// Like MqttSession: every retained value again, because the broker may have lost them.
+void InMemoryClient::catch_up() {
+    if (!std::exchange(is_behind_, false)) {
+        return;
+    }
+    for (const auto& [topic, kept] : retained_) {
+        if (!broker_.expired(kept)) {
+            send(kept.publication);
+        }
+    }
+    for (const auto waiting = std::exchange(waiting_, {}); const auto& publication : waiting) {
+        send(publication);
+    }
+    notify();
+}
+
+void InMemoryClient::notify() {
+    const bool connected = connected_;
+    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {  // by index: a handler may add another
+        const auto handler = connection_handlers_[i];
         handler(connected);
     }
 }
 
+void InMemoryClient::send(const Publication& publication) {
+    ++statistics_.published;
+    broker_.accept(client_id_, publication);
+}
+
 void InMemoryClient::publish(const Publication& publication) {
+    if (!is_valid_topic(publication.topic)) {
+        throw std::invalid_argument("not a topic to publish to: " + publication.topic);
+    }
+    if (publication.retained) {
+        retained_[publication.topic] = {publication, broker_.loop_.now()};
+    }
     if (connected_) {
-        broker_.accept(client_id_, publication);
-    } else if (publication.retained) {
-        pending_retained_[publication.topic] = publication;
+        send(publication);
+    } else if (!publication.retained && publication.qos > 0 && publication.expires_after.count() == 0) {
+        waiting_.push_back(publication);
+        if (waiting_.size() > max_waiting_publications) {
+            waiting_.pop_front();
+            ++statistics_.dropped;
+        }
+    } else if (!publication.retained) {
+        ++statistics_.dropped;
     }
 }
 
 void InMemoryClient::subscribe(const std::string& filter, int /*qos*/, Handler handler) {
+    if (!is_valid_filter(filter)) {
+        throw std::invalid_argument("not a filter to subscribe to: " + filter);
+    }
     subscriptions_.push_back(std::make_shared<Subscription>(Subscription{filter, std::move(handler)}));
     if (connected_) {
         broker_.send_retained(*this, filter);

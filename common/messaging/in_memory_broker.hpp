@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -36,6 +37,8 @@ public:
     /// Cuts everyone off, as a broker restart does; retained messages survive, wills are not sent.
     void go_down();
     void go_up();
+    /// Forgets every retained message, as a broker without persistence does when it restarts.
+    void lose_retained() { retained_.clear(); }
     bool is_up() const { return up_; }
 
 private:
@@ -48,6 +51,7 @@ private:
 
     void accept(const std::string& client_id, const Publication& publication);
     bool expired(const Kept& kept) const;
+    void for_each_client(const std::function<void(InMemoryClient&)>& action);
     void send_retained(InMemoryClient& client, const std::string& filter);
 
     scheduling::Scheduler& loop_;
@@ -69,6 +73,9 @@ public:
     bool connected() const override { return connected_; }
     void on_connection_change(std::function<void(bool)> handler) override;
 
+    BusStatistics statistics() const override { return statistics_; }
+
+    /// A clean end: no will, and nothing is sent or received any more.
     void disconnect();
 
 private:
@@ -79,7 +86,11 @@ private:
         Handler handler;
     };
 
-    void set_connected(bool connected);
+    void join();
+    void leave();
+    void catch_up();
+    void notify();
+    void send(const Publication& publication);
     void deliver(const Subscription& subscription, const Publication& publication, bool from_store);
 
     InMemoryBroker& broker_;
@@ -87,8 +98,12 @@ private:
     std::optional<Publication> will_;
     std::vector<std::shared_ptr<Subscription>> subscriptions_;
     std::vector<std::function<void(bool)>> connection_handlers_;
-    std::map<std::string, Publication> pending_retained_;
+    std::map<std::string, InMemoryBroker::Kept> retained_;
+    std::deque<Publication> waiting_;
+    BusStatistics statistics_;
     bool connected_ = false;
+    bool is_behind_ = false;  ///< Connected, but has not said yet what it kept.
+    bool ended_ = false;
     scheduling::TaskScope scope_;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -29,6 +31,18 @@ struct Delivery {
     std::string correlation_data;  ///< MQTT 5; to be sent back with the reply.
 };
 
+/// Counters for `service/<svc>/metrics`.
+struct BusStatistics {
+    std::uint64_t connects = 0;
+    std::uint64_t connection_losses = 0;
+    std::uint64_t published = 0;
+    std::uint64_t dropped = 0;  ///< Not sent or not handled: broker away, or a queue was full.
+    std::uint64_t refused = 0;  ///< Publishes and subscribes the broker answered with "no".
+};
+
+/// QoS 1 messages that wait for the broker at most; the oldest are dropped first.
+inline constexpr std::size_t max_waiting_publications = 200;
+
 /// Publish and subscribe, as one service sees it. Loop thread only; handlers run on the loop.
 class MessageBus {
 public:
@@ -49,12 +63,18 @@ public:
     virtual bool connected() const = 0;
     /// Called at every change of `connected()`, with the new value, after subscriptions were requested.
     virtual void on_connection_change(std::function<void(bool)> handler) = 0;
+
+    virtual BusStatistics statistics() const { return {}; }
 };
 
 /// MQTT wildcard match. `+` is one level, `#` the rest; a filter that starts with a wildcard never matches `$…`.
 bool matches(std::string_view filter, std::string_view topic);
 
-/// True when the name can be published to: not empty, no wildcard, no NUL and at most 65535 bytes.
+/// True when the name can be published to: UTF-8, not empty, no wildcard, no NUL and at most 65535 bytes.
 bool is_valid_topic(std::string_view topic);
+
+/// True when one can subscribe to it: as a topic, but `+` may be a whole level and `#` the last one. A broker answers
+/// anything else by cutting the connection.
+bool is_valid_filter(std::string_view filter);
 
 }  // namespace messaging

@@ -1,7 +1,9 @@
 #include "messaging/mqtt_session.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <utility>
 
 #include <mqtt/async_client.h>
 #include <spdlog/spdlog.h>
@@ -16,11 +18,30 @@ constexpr auto first_retry = 500ms;
 constexpr auto longest_retry = 15s;
 constexpr auto connect_timeout = 5s;
 constexpr auto goodbye_patience = 250ms;
-constexpr std::size_t max_waiting = 200;  // QoS 1 messages kept while the broker is away
-constexpr int max_unacknowledged = 1000;  // QoS 1 messages in flight before we stop adding to them
-constexpr int reason_error = 0x80;        // MQTT 5: this and above is a refusal
+constexpr auto attempt_patience = 20s;           // Paho's own time-out comes long before
+constexpr int max_unacknowledged = 1000;         // QoS 1 messages in flight before we stop adding to them
+constexpr std::int64_t max_backlog = 16L << 20;  // bytes that arrived and wait for the loop
+constexpr int max_packet_size = 1 << 20;         // MQTT 5: the broker sends us nothing larger
+constexpr int reason_error = 0x80;               // MQTT 5: this and above is a refusal
 constexpr int reason_unsupported_version = 0x84;
 constexpr int connack_v311_bad_version = 1;
+
+// The answers of a 3.1.1 broker (CONNACK return codes); Paho has no words for them.
+std::string connect_failure(int code, int reason) {
+    constexpr std::array<const char*, 6> answers{"",
+                                                 "unacceptable protocol version",
+                                                 "client id rejected",
+                                                 "broker unavailable",
+                                                 "bad user name or password",
+                                                 "not authorized"};
+    if (reason >= reason_error) {
+        return mqtt::exception::reason_code_str(reason);
+    }
+    if (code > 0 && static_cast<std::size_t>(code) < answers.size()) {
+        return answers.at(static_cast<std::size_t>(code));
+    }
+    return mqtt::exception::error_str(code);
+}
 
 }  // namespace
 
@@ -29,17 +50,16 @@ class MqttSession::Paho {
 public:
     Paho(MqttSession& session, bool v5)
         : session_(session),
+          attempt_(session.attempts_),
           v5_(v5),
-          client_(uri(session.options_), session.options_.client_id, mqtt::create_options(version())),
           connect_listener_(*this),
           publish_listener_(*this, "publish"),
-          subscribe_listener_(*this, "subscribe") {
+          subscribe_listener_(*this, "subscribe"),
+          client_(uri(session.options_), session.options_.client_id, mqtt::create_options(version())) {
         // Before connect(): a message that arrives with no callback installed is acknowledged and lost.
         client_.set_connected_handler([this](const std::string&) { post([](auto& s) { s.connection_made(); }); });
         client_.set_connection_lost_handler([this](const std::string&) { post([](auto& s) { s.connection_lost(); }); });
-        client_.set_message_callback([this](const mqtt::const_message_ptr& message) {
-            post([delivery = to_delivery(*message)](auto& s) { s.arrived(delivery); });
-        });
+        client_.set_message_callback([this](const mqtt::const_message_ptr& message) { hand_over(*message); });
     }
 
     Paho(const Paho&) = delete;
@@ -60,7 +80,10 @@ public:
         }
     }
 
-    void connect() { client_.connect(connect_options(), nullptr, connect_listener_); }
+    void connect() {
+        unacknowledged_ = 0;
+        client_.connect(connect_options(), nullptr, connect_listener_);
+    }
 
     void publish(const Publication& publication) {
         if (publication.qos == 0) {
@@ -73,7 +96,7 @@ public:
 
     void subscribe(const std::string& filter, int qos) { client_.subscribe(filter, qos, nullptr, subscribe_listener_); }
 
-    bool connected() const { return client_.is_connected(); }
+    bool is_v5() const { return v5_; }
     int unacknowledged() const { return unacknowledged_; }
 
 private:
@@ -85,8 +108,7 @@ private:
             const int reason = static_cast<int>(token.get_reason_code());
             const bool version_refused =
                 paho.v5_ && (reason == reason_unsupported_version || code == connack_v311_bad_version);
-            std::string cause =
-                reason >= reason_error ? mqtt::exception::reason_code_str(reason) : mqtt::exception::error_str(code);
+            std::string cause = connect_failure(code, reason);
             paho.post(
                 [cause = std::move(cause), version_refused](auto& s) { s.connect_failed(cause, version_refused); });
         }
@@ -101,7 +123,7 @@ private:
             if (what == std::string_view("publish")) {
                 --paho.unacknowledged_;
             }
-            const int reason = static_cast<int>(token.get_reason_code());
+            const int reason = refusal(token);
             if (!failed && reason < reason_error) {
                 return;
             }
@@ -113,6 +135,36 @@ private:
         const char* what;
     };
 
+    // A SUBACK has one answer a filter; a PUBACK has one reason (none in MQTT 3.1.1).
+    static int refusal(const mqtt::token& token) {
+        const int reason = static_cast<int>(token.get_reason_code());
+        if (reason >= reason_error || token.get_type() != mqtt::token::Type::SUBSCRIBE) {
+            return reason;
+        }
+        try {
+            const auto response = token.get_subscribe_response();
+            const auto& codes = response.get_reason_codes();
+            return codes.empty() ? reason : static_cast<int>(codes.front());
+        } catch (const std::exception&) {
+            return reason;  // no answer: the connection broke
+        }
+    }
+
+    // On Paho's thread. What the loop cannot keep up with is dropped, not piled up.
+    void hand_over(const mqtt::message& message) {
+        constexpr std::int64_t overhead = 500;
+        const auto size = static_cast<std::int64_t>(message.get_payload().size()) + overhead;
+        if (backlog_.fetch_add(size) + size > max_backlog) {
+            backlog_ -= size;
+            ++lost_;
+            return;
+        }
+        post([this, size, delivery = to_delivery(message)](auto& s) {
+            backlog_ -= size;
+            s.arrived(delivery, lost_.exchange(0));
+        });
+    }
+
     static std::string uri(const MqttOptions& options) {
         return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
     }
@@ -121,7 +173,11 @@ private:
 
     template <class Action>
     void post(Action action) {
-        session_.scope_.post([&session = session_, action = std::move(action)] { action(session); });
+        session_.scope_.post([&session = session_, attempt = attempt_, action = std::move(action)] {
+            if (session.attempts_ == attempt) {
+                action(session);
+            }
+        });
     }
 
     mqtt::message_ptr to_message(const Publication& publication) const {
@@ -168,6 +224,7 @@ private:
         // Paho refuses the flag of the other protocol version (-15).
         if (v5_) {
             builder.clean_start(true);
+            builder.properties({{mqtt::property::MAXIMUM_PACKET_SIZE, max_packet_size}});
         } else {
             builder.clean_session(true);
         }
@@ -198,12 +255,15 @@ private:
     }
 
     MqttSession& session_;
+    std::uint64_t attempt_;
     bool v5_;
     std::atomic<int> unacknowledged_{0};
-    mqtt::async_client client_;
+    std::atomic<std::int64_t> backlog_{0};
+    std::atomic<std::uint64_t> lost_{0};
     ConnectListener connect_listener_;
     ActionListener publish_listener_;
     ActionListener subscribe_listener_;
+    mqtt::async_client client_;  // last: its threads use all of the above until it is gone
 };
 
 MqttSession::MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::function<void(std::string)> on_fatal)
@@ -213,7 +273,8 @@ MqttSession::MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::
       using_v5_(options_.protocol != MqttProtocol::v311),
       back_off_(first_retry),
       started_at_(loop.now()),
-      scope_(loop) {}
+      scope_(loop),
+      attempt_deadline_(loop) {}
 
 MqttSession::~MqttSession() = default;
 
@@ -221,24 +282,37 @@ void MqttSession::start() { connect(); }
 
 void MqttSession::connect() {
     try {
-        // A fresh client for every attempt: no state of a failed one is carried over.
-        paho_ = std::make_unique<Paho>(*this, using_v5_);
+        // One client for every attempt: to destroy Paho's last client stops its threads, which takes up to a second.
+        if (!paho_ || paho_->is_v5() != using_v5_) {
+            paho_.reset();
+            ++attempts_;
+            paho_ = std::make_unique<Paho>(*this, using_v5_);
+        }
         paho_->connect();
+        attempt_deadline_.set_after(attempt_patience, [this] { give_up_attempt(); });
     } catch (const std::exception& error) {
         connect_failed(error.what(), false);
     }
 }
 
+// Paho said neither yes nor no: its client is not to be trusted any more.
+void MqttSession::give_up_attempt() {
+    ++attempts_;
+    paho_.reset();
+    connect_failed("no answer at all", false);
+}
+
 void MqttSession::connect_failed(const std::string& cause, bool version_refused) {
+    attempt_deadline_.cancel();
     if (version_refused && options_.protocol == MqttProtocol::automatic) {
         spdlog::info("MQTT: the broker does not speak MQTT 5, using 3.1.1");
         using_v5_ = false;
         scope_.post([this] { connect(); });
         return;
     }
-    if (!failure_logged_) {
-        failure_logged_ = true;
-        spdlog::warn("MQTT: {}:{} not reachable as user \"{}\" ({}), trying again for ever", options_.host,
+    if (logged_failure_ != cause) {
+        logged_failure_ = cause;
+        spdlog::warn("MQTT: {}:{} does not let user \"{}\" in ({}), trying again for ever", options_.host,
                      options_.port, options_.username, cause);
     }
     retry_later();
@@ -253,27 +327,39 @@ void MqttSession::connection_made() {
     if (connected_) {
         return;
     }
+    attempt_deadline_.cancel();
     connected_ = true;
     connected_at_ = loop_.now();
-    failure_logged_ = false;
+    logged_failure_.clear();
+    logged_refusals_.clear();
+    overflow_logged_ = false;
     back_off_ = first_retry;
     ++statistics_.connects;
     spdlog::info("MQTT: connected to {}:{} (MQTT {}) as {}", options_.host, options_.port, using_v5_ ? "5" : "3.1.1",
                  options_.client_id);
+    restore();
+    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {  // by index: a handler may add another
+        const auto handler = connection_handlers_[i];
+        handler(true);
+    }
+}
+
+// Neither the broker nor Paho can be trusted to remember anything.
+void MqttSession::restore() {
     for (const auto& subscription : subscriptions_) {
-        paho_->subscribe(subscription.filter, subscription.qos);
+        request(subscription.filter, subscription.qos);
     }
     if (!options_.online.topic.empty()) {
         send(options_.online);
     }
-    for (const auto& [topic, publication] : retained_) {
-        send(publication);
+    for (const auto& [topic, kept] : retained_) {
+        const auto lifetime = kept.publication.expires_after;
+        if (lifetime == 0s || loop_.now() - kept.since < lifetime) {
+            send(kept.publication);
+        }
     }
-    for (auto waiting = std::exchange(waiting_, {}); const auto& publication : waiting) {
+    for (const auto waiting = std::exchange(waiting_, {}); const auto& publication : waiting) {
         send(publication);
-    }
-    for (const auto& handler : connection_handlers_) {
-        handler(true);
     }
 }
 
@@ -284,11 +370,12 @@ void MqttSession::connection_lost() {
     connected_ = false;
     ++statistics_.connection_losses;
     spdlog::warn("MQTT: connection to {}:{} lost", options_.host, options_.port);
-    for (const auto& handler : connection_handlers_) {
+    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {
+        const auto handler = connection_handlers_[i];
         handler(false);
     }
-    notify_of_takeover();
     retry_later();
+    notify_of_takeover();
 }
 
 // Mosquitto 2.0 does not say why it closes; a connection that dies young again and again is a second copy of us.
@@ -310,13 +397,13 @@ void MqttSession::publish(const Publication& publication) {
         return;
     }
     if (publication.retained) {
-        retained_[publication.topic] = publication;
+        retained_[publication.topic] = {publication, loop_.now()};
     }
     if (connected_) {
         send(publication);
     } else if (!publication.retained && publication.qos > 0 && publication.expires_after == 0s) {
         waiting_.push_back(publication);
-        if (waiting_.size() > max_waiting) {
+        if (waiting_.size() > max_waiting_publications) {
             waiting_.pop_front();
             ++statistics_.dropped;
         }
@@ -340,9 +427,22 @@ void MqttSession::send(const Publication& publication) {
 }
 
 void MqttSession::subscribe(const std::string& filter, int qos, Handler handler) {
+    if (!is_valid_filter(filter)) {
+        spdlog::error("MQTT: not a filter to subscribe to: \"{}\"", filter);
+        return;
+    }
     subscriptions_.push_back({filter, qos, std::move(handler)});
     if (connected_) {
+        request(filter, qos);
+    }
+}
+
+void MqttSession::request(const std::string& filter, int qos) {
+    try {
         paho_->subscribe(filter, qos);
+    } catch (const std::exception& error) {
+        // The connection broke just now: the next one asks again.
+        spdlog::debug("MQTT: not subscribed to {}: {}", filter, error.what());
     }
 }
 
@@ -350,7 +450,12 @@ void MqttSession::on_connection_change(std::function<void(bool)> handler) {
     connection_handlers_.push_back(std::move(handler));
 }
 
-void MqttSession::arrived(const Delivery& delivery) {
+void MqttSession::arrived(const Delivery& delivery, std::uint64_t lost_before) {
+    statistics_.dropped += lost_before;
+    if (lost_before > 0 && !overflow_logged_) {
+        overflow_logged_ = true;
+        spdlog::error("MQTT: messages arrive faster than they can be handled, {} were dropped", lost_before);
+    }
     // By index: a handler may subscribe to more.
     for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
         if (matches(subscriptions_[i].filter, delivery.topic)) {
@@ -361,13 +466,15 @@ void MqttSession::arrived(const Delivery& delivery) {
 }
 
 void MqttSession::refused(const std::string& what, const std::string& topic, int reason_code) {
-    if (!connected_) {
-        return;  // what was in flight when the connection broke
+    if (reason_code < reason_error) {
+        ++statistics_.dropped;  // in flight when the connection broke
+        return;
     }
     ++statistics_.refused;
-    spdlog::error("MQTT: {} {} was refused for user \"{}\": {} ({})", what, topic, options_.username,
-                  reason_code >= reason_error ? mqtt::exception::reason_code_str(reason_code) : "no reason given",
-                  reason_code);
+    if (logged_refusals_.insert(what + topic).second) {
+        spdlog::error("MQTT: {} {} was refused for user \"{}\": {} (0x{:02x})", what, topic, options_.username,
+                      mqtt::exception::reason_code_str(reason_code), reason_code);
+    }
 }
 
 }  // namespace messaging

@@ -1,5 +1,6 @@
 #include "scheduling/scheduler.hpp"
 
+#include <cassert>
 #include <utility>
 
 namespace scheduling {
@@ -36,25 +37,44 @@ Scheduler::Task TaskScope::guarded(Scheduler::Task task) const {
 }
 
 void TaskScope::call_every(Duration period, Scheduler::Task task) {
+    assert(period > Duration::zero());
     const Instant due = loop_.now() + period;
     auto shared_task = std::make_shared<const Scheduler::Task>(std::move(task));
     loop_.call_at(due, Periodic{loop_, alive_, period, due, std::move(shared_task)});
 }
 
+// A timer that is moved a thousand times a minute must not leave a thousand dead tasks in the queue: a wake-up that
+// comes before the alarm is due asks for the next.
 void Timer::set(Instant when, Scheduler::Task task) {
-    const auto generation = ++generation_;
-    pending_ = true;
-    scope_.call_at(when, [this, generation, task = std::move(task)] {
-        if (generation == generation_ && pending_) {
-            pending_ = false;
-            task();
-        }
-    });
+    task_ = std::move(task);
+    due_ = when;
+    if (!wake_up_ || when < *wake_up_) {
+        wake_up_at(when);
+    }
 }
 
-void Timer::cancel() {
-    ++generation_;
-    pending_ = false;
+void Timer::cancel() { task_ = nullptr; }
+
+void Timer::wake_up_at(Instant when) {
+    wake_up_ = when;
+    scope_.call_at(when, [this, when] { wake(when); });
+}
+
+void Timer::wake(Instant when) {
+    if (wake_up_ != when) {
+        return;
+    }
+    wake_up_.reset();
+    if (task_ == nullptr) {
+        return;
+    }
+    if (due_ > when) {
+        wake_up_at(due_);
+        return;
+    }
+    // Moved out first: the task may set the timer again, or destroy it.
+    const auto task = std::exchange(task_, nullptr);
+    task();
 }
 
 }  // namespace scheduling

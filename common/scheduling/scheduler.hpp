@@ -1,9 +1,10 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace scheduling {
 
@@ -39,15 +40,22 @@ public:
 class TaskScope {
 public:
     explicit TaskScope(Scheduler& loop) : loop_(loop) {}
+    // A copy would keep the tasks of an owner alive that is gone.
+    TaskScope(const TaskScope&) = delete;
+    TaskScope& operator=(const TaskScope&) = delete;
+    ~TaskScope() = default;
 
     void post(Scheduler::Task task) { loop_.post(guarded(std::move(task))); }
     void call_at(Instant when, Scheduler::Task task) { loop_.call_at(when, guarded(std::move(task))); }
     void call_after(Duration delay, Scheduler::Task task) { loop_.call_after(delay, guarded(std::move(task))); }
-    /// First after one period, then at a fixed rate; periods that were missed are skipped, not caught up.
+    /// First after one period (more than 0), then at a fixed rate; periods that were missed are skipped, not caught up.
     void call_every(Duration period, Scheduler::Task task);
 
     /// The task, made harmless once this scope is gone.
     Scheduler::Task guarded(Scheduler::Task task) const;
+
+    /// Expires with this scope: for callbacks that take arguments.
+    std::weak_ptr<const bool> alive() const { return alive_; }
 
     Scheduler& loop() const { return loop_; }
 
@@ -61,16 +69,20 @@ class Timer {
 public:
     explicit Timer(Scheduler& loop) : scope_(loop) {}
 
-    /// Replaces whatever was set before.
+    /// Replaces whatever was set before. Cheap to move about: at most one wake-up is queued for a later time.
     void set(Instant when, Scheduler::Task task);
     void set_after(Duration delay, Scheduler::Task task) { set(scope_.loop().now() + delay, std::move(task)); }
     void cancel();
-    bool pending() const { return pending_; }
+    bool pending() const { return task_ != nullptr; }
 
 private:
+    void wake_up_at(Instant when);
+    void wake(Instant when);
+
     TaskScope scope_;
-    std::uint64_t generation_ = 0;
-    bool pending_ = false;
+    Scheduler::Task task_;
+    Instant due_{};
+    std::optional<Instant> wake_up_;  ///< The earliest one queued; later ones are left-overs.
 };
 
 }  // namespace scheduling

@@ -45,7 +45,9 @@ double parse_number(std::string_view payload, contract::Range allowed, std::stri
         text = normalised(text.substr(0, text.size() - wanted_unit.size()));
     }
     double value = 0;
-    const char* const begin = text.data() + (text.starts_with('+') ? 1 : 0);
+    // from_chars knows no plus sign; "+-5" is none of ours.
+    const bool has_plus = text.starts_with('+') && !text.starts_with("+-");
+    const char* const begin = text.data() + (has_plus ? 1 : 0);
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(begin, end, value, std::chars_format::fixed);
     const bool is_decimal =
@@ -56,7 +58,7 @@ double parse_number(std::string_view payload, contract::Range allowed, std::stri
     if (!(value >= allowed.min && value <= allowed.max)) {
         throw Rejected(fmt::format("{:g} is outside the allowed range", value), expected);
     }
-    return value;
+    return value == 0 ? 0 : value;  // no -0
 }
 
 double parse_amps(std::string_view payload, contract::Range allowed) { return parse_number(payload, allowed, "A"); }

@@ -1,7 +1,10 @@
 #include "service/health_file.hpp"
 
+#include <cstdint>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fstream>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -13,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto write_period = 5s;
-constexpr auto oldest_healthy = 15s;
+constexpr std::chrono::seconds oldest_healthy = 15s;
 
 }  // namespace
 
@@ -28,28 +31,32 @@ HealthFile::~HealthFile() {
     std::filesystem::remove(file_, ignored);
 }
 
+// In place and in one go, so that a reader never sees half of it; through no link that someone else put there.
 void HealthFile::write() {
-    std::ofstream stream(file_, std::ios::trunc);
-    stream << (is_connected_() ? "connected" : "disconnected") << "\n";
-    stream.flush();
-    if (!stream && !complained_) {
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(scope_.loop().now().time_since_epoch());
+    const std::string text =
+        fmt::format("{:<12} {:>20}\n", is_connected_() ? "connected" : "disconnected", now.count());
+    const int fd = open(file_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    const bool written = fd >= 0 && pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!written && !complained_) {
         complained_ = true;
         spdlog::warn("health file {} cannot be written: --healthcheck will fail", file_.string());
     }
 }
 
-HealthVerdict check_health_file(const std::filesystem::path& file) {
+HealthVerdict check_health_file(const std::filesystem::path& file, scheduling::Instant now) {
     std::ifstream stream(file);
     std::string state;
-    if (!std::getline(stream, state)) {
+    std::int64_t written_s = 0;
+    if (!(stream >> state >> written_s)) {
         return {false, fmt::format("{}: not there; the service is not running", file.string())};
     }
-    std::error_code error;
-    const auto written = std::filesystem::last_write_time(file, error);
-    const auto age =
-        std::chrono::duration_cast<std::chrono::seconds>(std::filesystem::file_time_type::clock::now() - written);
-    if (error || age > oldest_healthy) {
-        return {false, fmt::format("last sign of life {} s ago", age.count())};
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() - written_s;
+    if (age < 0 || age > oldest_healthy.count()) {
+        return {false, age < 0 ? "last sign of life before this boot" : fmt::format("last sign of life {} s ago", age)};
     }
     return {state == "connected", state == "connected" ? "healthy" : "alive, but not connected to the broker"};
 }

@@ -32,8 +32,10 @@ struct HealthVerdict {
     std::string words;
 };
 
-/// Healthy: written less than 15 s ago by a process that was connected to the broker.
-HealthVerdict check_health_file(const std::filesystem::path& file);
+/// Healthy: written less than 15 s before `now` by a process that was connected to the broker. The age is kept on the
+/// monotonic clock, which all processes of one boot share: a jump of the civil clock changes nothing.
+HealthVerdict check_health_file(const std::filesystem::path& file,
+                                scheduling::Instant now = std::chrono::steady_clock::now());
 
 /// In $XDG_RUNTIME_DIR or /tmp, one per service and site.
 std::string default_health_file(const std::string& service, const std::string& site);

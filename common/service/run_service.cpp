@@ -5,6 +5,7 @@
 #include <iostream>
 #include <malloc.h>
 #include <optional>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <asio/signal_set.hpp>
@@ -37,13 +38,14 @@ struct SharedSettings {
     bool flat_topics = true;
     LogSettings log;
     std::string health_file;
-    std::vector<std::string> problems;
 };
 
 struct Settings {
     SharedSettings shared;
     Start start;
 };
+
+const std::vector<std::string> log_levels{"trace", "debug", "info", "warn", "error"};
 
 int exit_with(ExitCode code) { return static_cast<int>(code); }
 
@@ -150,14 +152,17 @@ SharedSettings read_shared(const std::string& name, const config::Section& root)
     options.client_id = fmt::format("twc-{}-{}", name.starts_with("twc-") ? name.substr(4) : name, site);
     options.username = mqtt.text_or("username", "");
     options.password = mqtt.secret_file("password");
-    if (const char* password = std::getenv("TWC_MQTT_PASSWORD");
-        password != nullptr && options.password.empty()) {  // NOLINT(concurrency-mt-unsafe)
+    const char* const password = std::getenv("TWC_MQTT_PASSWORD");  // NOLINT(concurrency-mt-unsafe): no thread yet
+    if (password != nullptr && options.password.empty()) {
         options.password = password;
+    }
+    if (mqtt.has("password_file") && options.username.empty()) {
+        mqtt.report("password_file", "is of no use without username");
     }
     mqtt.reject_unknown_keys();
 
     const auto log = root.section("log");
-    shared.log.level = log.choice_or("level", "info", {"trace", "debug", "info", "warn", "error"});
+    shared.log.level = log.choice_or("level", "info", log_levels);
     shared.log.format = log.choice_or("format", "text", {"text", "json"});
     log.reject_unknown_keys();
 
@@ -174,65 +179,106 @@ Settings read_settings(const Description& about, const Arguments& arguments, con
 }
 
 // Reads the file again for log.level only; any problem leaves the level as it is.
-void reload_log_level(const Description& about, const Arguments& arguments, LogSettings& log) {
+void reload_log_level(const Arguments& arguments) {
     try {
         const config::Document document(config::read_file(arguments.config_file), arguments.config_file,
                                         arguments.overrides);
-        log.level =
-            document.root().section("log").choice_or("level", "info", {"trace", "debug", "info", "warn", "error"});
-        set_up_logging(about.name, log);
-        spdlog::info("log level is now {}", log.level);
+        const auto level = document.root().section("log").choice_or("level", "info", log_levels);
+        document.throw_problems();
+        set_log_level(level);
+        spdlog::info("log level is now {}", level);
     } catch (const config::ConfigError& error) {
         spdlog::error("not reloaded: {}", error.what());
     }
 }
 
-int run_until_stopped(const Description& about, const Arguments& arguments, Settings settings) {
-    scheduling::EventLoop loop;
-    scheduling::ThreadWorkerFactory workers;
-    auto result = ExitCode::stopped;
-
-    asio::signal_set termination(loop.io(), SIGTERM, SIGINT);
-    termination.async_wait([&](const asio::error_code& error, int signal) {
-        if (!error) {
-            spdlog::info("signal {}, ending", signal);
-            loop.stop();
-        }
-    });
-    asio::signal_set hangup(loop.io(), SIGHUP);
-    std::function<void()> await_hangup = [&] {
-        hangup.async_wait([&](const asio::error_code& error, int) {
+// The signals of a service, handled on its loop.
+class Signals {
+public:
+    Signals(scheduling::EventLoop& loop, const Arguments& arguments)
+        : loop_(loop), arguments_(arguments), termination_(loop.io(), SIGTERM, SIGINT), hangup_(loop.io(), SIGHUP) {
+        termination_.async_wait([this](const asio::error_code& error, int signal) {
             if (!error) {
-                reload_log_level(about, arguments, settings.shared.log);
+                spdlog::info("signal {}, ending", signal);
+                loop_.stop();
+            }
+        });
+        await_hangup();
+    }
+
+private:
+    void await_hangup() {
+        hangup_.async_wait([this](const asio::error_code& error, int) {
+            if (!error) {
+                reload_log_level(arguments_);
                 await_hangup();
             }
         });
-    };
-    await_hangup();
+    }
 
+    scheduling::EventLoop& loop_;
+    const Arguments& arguments_;
+    asio::signal_set termination_;
+    asio::signal_set hangup_;
+};
+
+volatile std::sig_atomic_t exit_code_when_stuck = 0;
+
+// Whatever the end has to wait for (a name server inside Paho's lock, a dead network drive), it takes no longer than
+// this: the caller was promised a second.
+void end_soon_in_any_case(ExitCode code) {
+    constexpr itimerval patience{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 900'000}};
+    exit_code_when_stuck = exit_with(code);
+    std::signal(SIGALRM, [](int) { _exit(exit_code_when_stuck); });  // NOLINT(cert-err33-c)
+    setitimer(ITIMER_REAL, &patience, nullptr);
+}
+
+// Builds the service on its loop and bus, runs it, and takes it down again: the service first, then the bus, whose
+// last word is "offline".
+ExitCode run_on_loop(const Description& about, Settings& settings, scheduling::EventLoop& loop) {
+    auto result = ExitCode::stopped;
     const auto fail = [&](const std::string& why) {
         spdlog::error("{}", why);
         result = ExitCode::failed;
         loop.stop();
     };
+    scheduling::ThreadWorkerFactory workers;
     const contract::Topics topics(settings.shared.base_topic);
     auto& mqtt = settings.shared.mqtt;
     mqtt.online = {.topic = topics.service_status(about.name), .payload = "online", .retained = true, .qos = 1};
     mqtt.offline = {.topic = topics.service_status(about.name), .payload = "offline", .retained = true, .qos = 1};
-    {
+    try {
         messaging::MqttSession bus(mqtt, loop, fail);
         Environment environment{loop, workers, bus, topics, about.name, settings.shared.flat_topics};
-        HealthFile health(loop, settings.shared.health_file, [&bus] { return bus.connected(); });
+        const HealthFile health(loop, settings.shared.health_file, [&bus] { return bus.connected(); });
         Process process{environment, loop, fail};
-        const auto service = settings.start(process);
+        auto service = settings.start(process);
         bus.start();
         spdlog::info("{} {} started", about.name, version);
-        loop.run();
+        try {
+            loop.run();
+        } catch (...) {
+            end_soon_in_any_case(ExitCode::failed);
+            throw;
+        }
+        end_soon_in_any_case(result);
+        service.reset();
+    } catch (const std::exception& error) {
+        spdlog::error("{} failed: {}", about.name, error.what());
+        result = ExitCode::failed;
     }
+    return result;
+}
+
+int run_until_stopped(const Description& about, const Arguments& arguments, Settings settings) {
+    scheduling::EventLoop loop;
+    const Signals signals(loop, arguments);
+    const auto result = run_on_loop(about, settings, loop);
     spdlog::info("{} ended", about.name);
     if (scheduling::ThreadWorkerFactory::abandoned_workers() > 0) {
-        spdlog::shutdown();
-        std::_Exit(exit_with(result));  // a thread is still inside a device's call
+        // A thread is still inside a device's call: it may yet use the loop and the logger, so neither is destroyed.
+        spdlog::default_logger()->flush();
+        std::_Exit(exit_with(result));
     }
     return exit_with(result);
 }

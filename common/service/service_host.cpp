@@ -45,11 +45,6 @@ ServiceHost::ServiceHost(const Environment& environment, AddMetrics add_metrics)
       scope_(environment.loop),
       started_wall_(environment.loop.wall_now()),
       started_(environment.loop.now()) {
-    environment_.bus.on_connection_change([this, alive = scope_.guarded([this] { ++reconnects_; })](bool connected) {
-        if (connected) {
-            alive();
-        }
-    });
     publish_info();
     scope_.post([this] { publish_metrics(); });
     scope_.call_every(metrics_period, [this] { publish_metrics(); });
@@ -58,23 +53,29 @@ ServiceHost::ServiceHost(const Environment& environment, AddMetrics add_metrics)
 void ServiceHost::publish_info() {
     const contract::ServiceInfo info{.version = version, .started = started_wall_, .host = host_name()};
     environment_.bus.publish({.topic = environment_.topics.service_info(environment_.name),
-                              .payload = contract::to_json(info).dump(),
+                              .payload = contract::to_text(contract::to_json(info)),
                               .retained = true,
                               .qos = 1});
 }
 
 void ServiceHost::publish_metrics() {
+    const auto bus = environment_.bus.statistics();
     nlohmann::json metrics{
         {"ts", contract::format_timestamp(environment_.loop.wall_now())},
         {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(environment_.loop.now() - started_).count()},
         {"resident_kib", resident_kib()},
-        {"mqtt_connects", reconnects_},
+        {"mqtt_connects", bus.connects},
+        {"mqtt_connection_losses", bus.connection_losses},
+        {"mqtt_published", bus.published},
+        {"mqtt_dropped", bus.dropped},
+        {"mqtt_refused", bus.refused},
         {"commands_accepted", commands_accepted_},
         {"commands_rejected", commands_rejected_},
     };
     add_metrics_(metrics);
-    environment_.bus.publish(
-        {.topic = environment_.topics.service_metrics(environment_.name), .payload = metrics.dump(), .retained = true});
+    environment_.bus.publish({.topic = environment_.topics.service_metrics(environment_.name),
+                              .payload = contract::to_text(metrics),
+                              .retained = true});
 }
 
 void ServiceHost::event(const std::string& event_type, nlohmann::json details) {
@@ -84,14 +85,17 @@ void ServiceHost::event(const std::string& event_type, nlohmann::json details) {
 void ServiceHost::event_on(const std::string& topic, const std::string& event_type, nlohmann::json details) {
     details["event_type"] = event_type;
     details["ts"] = contract::format_timestamp(environment_.loop.wall_now());
-    environment_.bus.publish(
-        {.topic = topic, .payload = details.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), .qos = 1});
+    environment_.bus.publish({.topic = topic, .payload = contract::to_text(details), .qos = 1});
 }
 
 void ServiceHost::on_command(const std::string& filter, CommandHandler handler) {
-    environment_.bus.subscribe(filter, 1, [this, handler = std::move(handler)](const messaging::Delivery& command) {
-        handle(command, handler);
-    });
+    // The bus outlives this object: a command that comes later meets nobody.
+    environment_.bus.subscribe(
+        filter, 1, [this, alive = scope_.alive(), handler = std::move(handler)](const messaging::Delivery& command) {
+            if (!alive.expired()) {
+                handle(command, handler);
+            }
+        });
 }
 
 void ServiceHost::handle(const messaging::Delivery& command, const CommandHandler& handler) {
@@ -114,6 +118,10 @@ void ServiceHost::handle(const messaging::Delivery& command, const CommandHandle
         reject(command, error.what(), error.expected());
     } catch (const contract::Invalid& error) {
         reject(command, error.what(), "a payload as the contract describes it");
+    } catch (const std::exception& error) {
+        // A full disk, or a handler that trusted the payload too much: no command may end the process.
+        spdlog::error("{} failed: {}", command.topic, error.what());
+        reject(command, error.what(), "the command to be carried out");
     }
 }
 
@@ -133,8 +141,15 @@ void ServiceHost::reply(const messaging::Delivery& command, const nlohmann::json
     if (command.response_topic.empty() || !messaging::is_valid_topic(command.response_topic)) {
         return;
     }
+    // We may write where the sender may not: a reply must not become a command in our name.
+    const std::string own_branch = environment_.topics.base() + "/";
+    if (command.response_topic.starts_with(own_branch) && !command.response_topic.starts_with(own_branch + "reply/")) {
+        spdlog::warn("no reply to {}: inside {} replies go to {}reply/ only", command.response_topic, own_branch,
+                     own_branch);
+        return;
+    }
     environment_.bus.publish({.topic = command.response_topic,
-                              .payload = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                              .payload = contract::to_text(body),
                               .qos = 1,
                               .correlation_data = command.correlation_data});
 }

@@ -30,7 +30,8 @@ class ServiceHost {
 public:
     /// Adds the service's own counters and gauges to the common ones.
     using AddMetrics = std::function<void(nlohmann::json&)>;
-    /// Throws Rejected (or contract::Invalid) to refuse; anything it returns is sent to an MQTT 5 response topic.
+    /// Throws Rejected (or contract::Invalid) to refuse; anything it returns is sent to an MQTT 5 response topic, which
+    /// inside the base topic must be under `reply/`. Any other exception refuses the command too, as an error.
     using CommandHandler = std::function<nlohmann::json(const messaging::Delivery&)>;
 
     ServiceHost(const Environment& environment, AddMetrics add_metrics);
@@ -64,7 +65,6 @@ private:
     scheduling::Instant started_;
     std::uint64_t commands_accepted_ = 0;
     std::uint64_t commands_rejected_ = 0;
-    std::uint64_t reconnects_ = 0;
 };
 
 }  // namespace service

@@ -1,6 +1,7 @@
 #include "service/state_publisher.hpp"
 
 #include <cmath>
+#include <utility>
 
 namespace service {
 
@@ -30,7 +31,7 @@ std::string flat_text(const nlohmann::json& value) {
     if (value.is_null()) {
         return "";
     }
-    return value.is_string() ? value.get<std::string>() : value.dump();
+    return value.is_string() ? contract::valid_utf8(value.get<std::string>()) : contract::to_text(value);
 }
 
 }  // namespace
@@ -87,33 +88,42 @@ void StatePublisher::publish_now() {
     published_ = latest_;
     published_at_ = environment_.loop.now();
     timer_.set(*published_at_ + pace_.at_least_every, [this] { publish_now(); });
-    environment_.bus.publish({.topic = topic_, .payload = latest_.dump(), .retained = true, .qos = pace_.qos});
+    environment_.bus.publish(
+        {.topic = topic_, .payload = contract::to_text(latest_), .retained = true, .qos = pace_.qos});
     if (!environment_.flat_topics) {
         return;
     }
+    const auto before = std::exchange(flat_published_, {});
     for (const auto& [key, value] : latest_.items()) {
-        publish_flat(key == "state" ? "status" : key, value);
+        publish_flat(key == "state" ? "status" : key, value, before);
+    }
+    // A list became shorter or a key went: what it said before must not live on in the broker.
+    for (const auto& [topic, payload] : before) {
+        if (flat_published_.try_emplace(topic, "").second && !payload.empty()) {
+            put(topic, "");
+        }
     }
 }
 
-void StatePublisher::publish_flat(const std::string& key, const nlohmann::json& value) {
+void StatePublisher::publish_flat(const std::string& key, const nlohmann::json& value, const FlatValues& before) {
     if (value.is_structured()) {
         std::size_t index = 0;
         for (const auto& [name, item] : value.items()) {
-            publish_flat(key + "/" + (value.is_array() ? std::to_string(++index) : name), item);
+            publish_flat(key + "/" + (value.is_array() ? std::to_string(++index) : name), item, before);
         }
         return;
     }
-    put(branch_ + "/" + key, flat_text(value));
+    const std::string topic = branch_ + "/" + key;
+    const std::string payload = flat_text(value);
+    flat_published_[topic] = payload;
+    // An unchanged flat value is not sent again: the broker keeps it, and the bus restores it after a reconnect.
+    const auto known = before.find(topic);
+    if (known == before.end() || known->second != payload) {
+        put(topic, payload);
+    }
 }
 
-// An unchanged flat value is not sent again: the broker keeps it, and the bus restores it after a reconnect.
 void StatePublisher::put(const std::string& topic, const std::string& payload) {
-    auto [known, is_new] = flat_published_.try_emplace(topic, payload);
-    if (!is_new && known->second == payload) {
-        return;
-    }
-    known->second = payload;
     environment_.bus.publish({.topic = topic, .payload = payload, .retained = true, .qos = pace_.qos});
 }
 

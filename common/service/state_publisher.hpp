@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -46,9 +45,11 @@ public:
     void clear();
 
 private:
+    using FlatValues = std::map<std::string, std::string>;
+
     bool is_worth_publishing(const nlohmann::json& snapshot) const;
     void publish_now();
-    void publish_flat(const std::string& key, const nlohmann::json& value);
+    void publish_flat(const std::string& key, const nlohmann::json& value, const FlatValues& before);
     void put(const std::string& topic, const std::string& payload);
 
     const Environment& environment_;
@@ -60,7 +61,7 @@ private:
     std::function<nlohmann::json()> refresh_;
     nlohmann::json latest_;
     nlohmann::json published_;
-    std::map<std::string, std::string> flat_published_;
+    FlatValues flat_published_;  ///< By topic.
     std::optional<scheduling::Instant> published_at_;
 };
 

@@ -1,10 +1,9 @@
 #include "storage/atomic_file.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
-#include <iterator>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +35,30 @@ private:
     int fd_;
 };
 
+// Removes the half-written file unless it took the place of the old one: on a full disk every byte counts.
+class Temporary {
+public:
+    explicit Temporary(std::filesystem::path path) : path_(std::move(path)) {}
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+    ~Temporary() {
+        if (!renamed_) {
+            unlink(path_.c_str());
+        }
+    }
+    const std::filesystem::path& path() const { return path_; }
+    void rename_to(const std::filesystem::path& file) {
+        if (rename(path_.c_str(), file.c_str()) != 0) {
+            fail(file, "replace", errno);
+        }
+        renamed_ = true;
+    }
+
+private:
+    std::filesystem::path path_;
+    bool renamed_ = false;
+};
+
 void write_all(int fd, std::string_view text, const std::filesystem::path& file) {
     while (!text.empty()) {
         const ssize_t written = write(fd, text.data(), text.size());
@@ -52,39 +75,51 @@ void write_atomically(const std::filesystem::path& file, std::string_view text, 
     const auto folder = file.parent_path().empty() ? std::filesystem::path(".") : file.parent_path();
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    auto temporary = file;
-    temporary += ".new";
-    unlink(temporary.c_str());  // a left-over may have other permissions
+    if (error) {
+        fail(folder, "make the folder", error.value());
+    }
+    unlink((file.string() + ".new").c_str());  // a left-over of a crash may have other permissions
+    Temporary temporary(file.string() + ".new");
     {
-        const Descriptor descriptor(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+        const Descriptor descriptor(open(temporary.path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
         if (descriptor.get() < 0) {
-            fail(temporary, "create", errno);
+            fail(temporary.path(), "create", errno);
         }
-        write_all(descriptor.get(), text, temporary);
+        write_all(descriptor.get(), text, temporary.path());
         if (fchmod(descriptor.get(), mode) != 0 || fsync(descriptor.get()) != 0) {
-            fail(temporary, "flush", errno);
+            fail(temporary.path(), "flush", errno);
         }
     }
-    if (rename(temporary.c_str(), file.c_str()) != 0) {
-        fail(file, "replace", errno);
-    }
+    temporary.rename_to(file);
     const Descriptor folder_descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder_descriptor.get() >= 0) {
         fsync(folder_descriptor.get());
     }
 }
 
-std::optional<std::string> read_if_present(const std::filesystem::path& file) {
-    std::error_code error;
-    if (!std::filesystem::exists(file, error) && !error) {
-        return std::nullopt;
+std::optional<std::string> read_if_present(const std::filesystem::path& file, std::size_t max_bytes) {
+    const Descriptor descriptor(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (descriptor.get() < 0) {
+        if (errno == ENOENT) {
+            return std::nullopt;
+        }
+        fail(file, "read", errno);
     }
-    std::ifstream stream(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(stream), {}};
-    if (!stream.good() && !stream.eof()) {
-        throw StorageError(fmt::format("{}: cannot be read", file.string()));
+    std::string text;
+    std::array<char, 16384> block{};
+    while (true) {
+        const ssize_t count = read(descriptor.get(), block.data(), block.size());
+        if (count == 0) {
+            return text;
+        }
+        if (count < 0 && errno != EINTR) {
+            fail(file, "read", errno);
+        }
+        text.append(block.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+        if (text.size() > max_bytes) {
+            throw StorageError(fmt::format("{}: larger than {} bytes", file.string(), max_bytes));
+        }
     }
-    return text;
 }
 
 }  // namespace storage
