@@ -208,23 +208,6 @@ await() {
 
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-write_broker_configuration() {
-    local broker=$run/broker
-    mkdir -p "$broker"
-    install -m 600 "$repository/config/acl" "$broker/acl"
-    "$repository/deploy/mqtt-users.sh" "$run/secrets"
-    sed -e "s|^listener 1883\$|listener $broker_port 127.0.0.1|" \
-        -e "s|^password_file .*|password_file $run/secrets/broker/passwd|" \
-        -e "s|^acl_file .*|acl_file $broker/acl|" \
-        -e "s|^persistence_location .*|persistence_location $broker/|" \
-        "$repository/config/mosquitto.conf" >"$broker/mosquitto.conf"
-    grep -q "^listener $broker_port 127.0.0.1\$" "$broker/mosquitto.conf" ||
-        fail "config/mosquitto.conf has no line \"listener 1883\" to put the demo's port into"
-    if ((EUID == 0)); then
-        chown -R mosquitto: "$broker" "$run/secrets/broker" # it gives up root
-    fi
-}
-
 broker_answers() {
     mosquitto_sub -h 127.0.0.1 -p "$broker_port" -t "\$SYS/broker/uptime" -C 1 -W 2
 }
@@ -237,7 +220,7 @@ start_broker() {
     for port in 1883 1884 18831 $((20000 + RANDOM % 10000)) $((30000 + RANDOM % 2000)); do
         is_free "$port" || continue
         broker_port=$port
-        write_broker_configuration
+        "$repository/deploy/local-broker.sh" "$run" "$broker_port"
         start mosquitto "${as_user[@]}" mosquitto -c "$run/broker/mosquitto.conf"
         await mosquitto 10 broker_answers
         return
@@ -293,41 +276,20 @@ start_house() {
     await house-sim 20 test -s "$run/house.json"
 }
 
-write_ems_configuration() {
-    cat >"$run/ems-bridge.yaml" <<EOF
-sources:
-  - name: inverter
-    type: solaredge
-    host: 127.0.0.1
-    port: $(house_port modbus_port)
-    interval_s: 1
-    stale_after_s: 10
-  - name: powerwall
-    type: powerwall
-    url: https://127.0.0.1:$(house_port powerwall_port)
-    password_file: $run/secrets/powerwall
-    roles: [battery]
-    tls: {accept_any: true}
-    interval_s: 2
-EOF
-    printf 'sim12' >"$run/secrets/powerwall"
-}
-
-write_tesla_configuration() {
-    cat >"$run/tesla-bridge.yaml" <<EOF
-account:
-  backend: tesla_http_proxy
-  base_url: http://127.0.0.1:$(house_port tesla_port)
-  token_url: http://127.0.0.1:$(house_port tesla_port)/oauth2/v3/token
-  token_file: $run/secrets/tesla-tokens.json
-  client_id: house-sim-client
-vehicles:
-  - alias: kestrel
-    vin: LRW3E7EK0NC000777
-pacing: {start_stop_gap_s: 20, amps_gap_s: 10, wake_gap_s: 60}
-poll: {charging_s: 15, idle_s: 30, asleep_s: 30}
-EOF
-    (umask 077 && printf '{"refresh_token":"sim-refresh-0"}' >"$run/secrets/tesla-tokens.json")
+# The demo's own configurations, with the places of this run.
+write_configurations() {
+    sed -e 's|host: house-sim|host: 127.0.0.1|' -e "s|port: 1502|port: $(house_port modbus_port)|" \
+        -e "s|house-sim:8443|127.0.0.1:$(house_port powerwall_port)|" \
+        -e "s|/secrets/|$run/secrets/|" "$repository/deploy/demo/ems-bridge.yaml" >"$run/ems-bridge.yaml"
+    sed -e "s|house-sim:8080|127.0.0.1:$(house_port tesla_port)|" \
+        -e "s|/var/lib/twc-mqtt/demo-tesla-tokens.json|$run/tesla-tokens.json|" \
+        "$repository/deploy/demo/tesla-bridge.yaml" >"$run/tesla-bridge.yaml"
+    (
+        umask 077
+        mkdir "$run/secrets/powerwall"
+        printf 'sim12' >"$run/secrets/powerwall/password"
+        printf '{"refresh_token":"sim-refresh-0"}' >"$run/tesla-tokens.json"
+    )
 }
 
 start_services() {
@@ -427,8 +389,7 @@ main() {
     trap end_everything EXIT
     start_broker
     start_house
-    write_ems_configuration
-    write_tesla_configuration
+    write_configurations
     start_services
     print_hints
     if [[ -n $duration ]]; then watch_for_charging; fi
