@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Brings docker-compose.yml up for real, with the simulated house, and waits until a car charges. Needs root on Debian 12
+# and no registry: it starts a Docker engine of its own, in a network namespace of its own, makes the base image with
+# mmdebstrap, and ends and removes all of it. Takes some minutes, most of them the build.
+#
+# usage: deploy/compose-test.sh [--keep-images FOLDER]
+#   --keep-images FOLDER   keep the engine's data there, so that the next run is quick
+set -euo pipefail
+
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+readonly repository
+readonly namespace=twc-mqtt-compose-test
+readonly project=twcmqttcomposetest
+scratch=$(mktemp --directory --tmpdir twc-mqtt-compose.XXXXXX)
+data=$scratch/root
+engine_pid=
+compose_is_up=no
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf 'compose-test.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+parse_arguments() {
+    if (($# == 2)) && [[ $1 == --keep-images ]]; then
+        mkdir -p -- "$2"
+        data=$(cd -- "$2" && pwd)
+    elif (($# > 0)); then
+        fail "expected nothing or --keep-images FOLDER"
+    fi
+    ((EUID == 0)) || fail "needs root to start a Docker engine"
+}
+
+install_packages() {
+    local package missing=()
+    for package in docker.io docker-compose mmdebstrap iproute2; do
+        dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$' ||
+            missing+=("$package")
+    done
+    if ((${#missing[@]} > 0)); then
+        say "installing ${missing[*]}"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    "$repository/deploy/install-packages.sh" run
+}
+
+inside() { nsenter --net="/run/netns/$namespace" "$@"; }
+
+docker_() { docker -H "unix://$scratch/docker.sock" "$@"; }
+
+compose() {
+    inside docker-compose -H "unix://$scratch/docker.sock" -p "$project" -f "$repository/docker-compose.yml" \
+        --profile demo "$@"
+}
+
+# start_engine COMMAND-PREFIX... -- ARGUMENT...
+start_engine() {
+    local prefix=()
+    while [[ $1 != -- ]]; do
+        prefix+=("$1")
+        shift
+    done
+    shift
+    "${prefix[@]}" dockerd --data-root="$data" --exec-root="$scratch/exec" --pidfile="$scratch/docker.pid" \
+        --host="unix://$scratch/docker.sock" --storage-driver=overlay2 "$@" >>"$scratch/dockerd.log" 2>&1 &
+    engine_pid=$!
+    local tenths
+    for ((tenths = 300; tenths > 0; --tenths)); do
+        if docker_ version >/dev/null 2>&1; then
+            return
+        fi
+        if ! kill -0 "$engine_pid" 2>/dev/null; then
+            break
+        fi
+        sleep 0.1
+    done
+    tail -n 20 "$scratch/dockerd.log" >&2
+    fail "the Docker engine did not start"
+}
+
+stop_engine() {
+    if [[ -n $engine_pid ]]; then
+        kill "$engine_pid" 2>/dev/null || true
+        wait "$engine_pid" 2>/dev/null || true
+        engine_pid=
+    fi
+}
+
+end_everything() {
+    local status=$?
+    trap '' INT TERM
+    trap - EXIT
+    if [[ $compose_is_up == yes ]]; then
+        if ((status != 0)); then
+            compose ps || true
+            compose logs --tail=20 || true
+        fi
+        compose down -v --timeout 5 || true
+    fi
+    stop_engine
+    umount "$scratch"/exec/netns/* 2>/dev/null || true
+    umount "$data/overlay2" 2>/dev/null || true
+    ip netns del "$namespace" 2>/dev/null || true
+    rm -rf -- "$scratch"
+    exit "$status"
+}
+
+make_images() {
+    if ! docker_ image inspect local/debian:12 >/dev/null 2>&1; then
+        say "making the base image"
+        mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$scratch/base.tar"
+        docker_ import "$scratch/base.tar" local/debian:12 >/dev/null
+    fi
+    say "building the images"
+    docker_ build --quiet --network host -t local/mosquitto:test - >/dev/null <<'EOF'
+FROM local/debian:12
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients \
+    && install -d -o mosquitto -g mosquitto /mosquitto/data /mosquitto/config
+EOF
+    docker_ build --network host --build-arg BASE=local/debian:12 -t twc-mqtt:compose-test \
+        -f "$repository/deploy/Dockerfile" "$repository" >"$scratch/build.log" 2>&1 || {
+        tail -n 40 "$scratch/build.log" >&2
+        fail "the image does not build"
+    }
+}
+
+container_state() {
+    docker_ inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' \
+        "$(compose ps -q "$1")" 2>/dev/null
+}
+
+await_health() {
+    local service seconds state=
+    for service in mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine; do
+        for ((seconds = 60; seconds > 0; --seconds)); do
+            state=$(container_state "$service") || true
+            [[ $state == healthy ]] && break
+            sleep 1
+        done
+        [[ $state == healthy ]] || fail "$service is \"$state\", not healthy, after 60 s"
+        say "$service is healthy"
+    done
+}
+
+await_charging() {
+    local topic amps
+    while read -r topic amps; do
+        if [[ ${amps%.*} =~ ^[0-9]+$ ]] && ((${amps%.*} >= 6)); then
+            say "$topic: a car charges with $amps A"
+            return
+        fi
+    done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -v -t 'twc/charger/+/current_a')
+    fail "no car was seen charging within 240 s"
+}
+
+main() {
+    parse_arguments "$@"
+    install_packages
+    trap end_everything EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+
+    # Images are built on the host's network, which reaches Debian's mirror; the stack runs where nothing else is.
+    start_engine -- --iptables=false --ip-forward=false --ip-masq=false --bridge=none
+    make_images
+    stop_engine
+
+    ip netns add "$namespace"
+    inside ip link set lo up
+    start_engine nsenter "--net=/run/netns/$namespace" -- --bip 172.31.250.1/24 \
+        --default-address-pool base=172.31.0.0/17,size=24
+    export TWC_IMAGE=twc-mqtt:compose-test MOSQUITTO_IMAGE=local/mosquitto:test BASE=local/debian:12
+    compose_is_up=yes
+    compose up -d --no-build
+    await_health
+    await_charging
+    say "the stack came up and a car charged"
+}
+
+main "$@"
