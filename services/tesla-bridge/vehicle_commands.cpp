@@ -36,6 +36,18 @@ long long whole_seconds(scheduling::Duration duration) {
     return std::chrono::ceil<std::chrono::seconds>(duration).count();
 }
 
+// When one more call keeps to `allowed` in any 24 h. Forgets the calls that no longer matter.
+Instant free_at(std::deque<Instant>& calls, int allowed, Instant now) {
+    while (!calls.empty() && now - calls.front() >= day) {
+        calls.pop_front();
+    }
+    const auto limit = static_cast<std::size_t>(allowed);
+    if (limit == 0) {
+        return now + day;
+    }
+    return calls.size() < limit ? now : calls[calls.size() - limit] + day;
+}
+
 template <class T>
 std::optional<T> reported_after(const Fact<T>& fact, Instant after) {
     return fact && fact->at && *fact->at > after ? fact->value : std::nullopt;
@@ -356,22 +368,13 @@ CommandQueue::Earliest CommandQueue::earliest(Slot slot, Instant now) {
 }
 
 void CommandQueue::spend_budget_only(const Command& command, Instant now, Earliest& earliest) {
-    const auto forget_old = [now](std::deque<Instant>& calls) {
-        while (!calls.empty() && now - calls.front() >= day) {
-            calls.pop_front();
-        }
-    };
-    forget_old(calls_today_);
-    forget_old(wakes_today_);
-    const auto size = [](const std::deque<Instant>& calls) { return static_cast<long long>(calls.size()); };
     // A stop saves money or spares a fuse: it always goes out.
-    if (command.kind != CommandKind::charge_stop && size(calls_today_) >= pacing_.commands_per_day) {
-        const auto excess = static_cast<std::size_t>(size(calls_today_) - pacing_.commands_per_day);
-        earliest.not_before(calls_today_[excess] + day,
+    if (command.kind != CommandKind::charge_stop) {
+        earliest.not_before(free_at(calls_today_, pacing_.commands_per_day, now),
                             fmt::format("the {} commands of this day are used up", pacing_.commands_per_day));
     }
-    if (command.kind == CommandKind::wake && size(wakes_today_) >= pacing_.wakes_per_day) {
-        earliest.not_before(wakes_today_.front() + day,
+    if (command.kind == CommandKind::wake) {
+        earliest.not_before(free_at(wakes_today_, pacing_.wakes_per_day, now),
                             fmt::format("the {} wakes of this day are used up", pacing_.wakes_per_day));
     }
 }
