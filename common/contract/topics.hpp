@@ -49,6 +49,9 @@ public:
     }
     std::string policy_set(std::string_view setting) const { return under("policy", setting, "set"); }
     std::string policy_override_state() const { return under("policy/override/state"); }
+    std::string policy_override_state(std::string_view charger) const {
+        return under("policy/override", charger, "state");
+    }
     std::string policy_override_set() const { return under("policy/override/set"); }
     std::string policy_override_set(std::string_view charger) const { return under("policy/override", charger, "set"); }
 
