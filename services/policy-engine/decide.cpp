@@ -1,0 +1,678 @@
+#include "policy-engine/decide.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "policy-engine/limits.hpp"
+#include "policy-engine/modes.hpp"
+#include "policy-engine/session.hpp"
+#include "policy-engine/share.hpp"
+#include "policy-engine/staleness.hpp"
+#include "policy-engine/start_stop.hpp"
+#include "policy-engine/surplus.hpp"
+#include "policy-engine/vehicle_control.hpp"
+#include "policy-engine/vehicle_match.hpp"
+
+namespace policy_engine {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int default_priority = 5;
+constexpr Duration long_ago = 24h;
+// A longer gap between two decisions is an outage, not charging time.
+constexpr Duration longest_accounted = 10s;
+// Cars settle within this time after a change (control notes E2); before, their draw says nothing about their wish.
+constexpr Duration settling_time = 20s;
+// A car that has not begun to draw by then is full or asleep: others may have what it leaves.
+constexpr Duration start_patience = 90s;
+// More below its offer than this: the car does not follow (it draws 0.8 to 1.3 A less, twc-protocol 9.4).
+constexpr double not_following_a = 2.5;
+constexpr double largest_gap_a = 1.5;
+constexpr double gap_learning_rate = 0.1;
+// A fuse stands a small overload for minutes; a contactor is not opened for a kettle.
+constexpr Duration shortage_grace = 10s;
+constexpr Duration shortage_retry = 60s;
+
+/// One decision in progress.
+class Decider {
+public:
+    Decider(const Config& config, const Settings& settings, const Inputs& inputs, Memory memory)
+        : config_(config), settings_(settings), inputs_(inputs), memory_(std::move(memory)) {}
+
+    Decision run();
+
+private:
+    /// A charger's part that `Claim` does not hold.
+    struct Case {
+        Wish wish;
+        double amount_w = 0;  ///< Surplus it may count on.
+        Limit blocked_by = Limit::none;
+        bool needs_site = false;
+        bool holds_for_vehicle = false;  ///< Kept at the minimum until the car has stopped.
+    };
+
+    void recognise_chargers();
+    ChargerMemory adopt(const Charger& charger) const;
+    void take_over(const Charger& charger, ChargerMemory& memory) const;
+    void follow(const Charger& charger, ChargerMemory& memory);
+    void take_in_site();
+    double drawn_w_at(Instant time) const;
+    std::optional<double> line_current_a(std::size_t line) const;
+    void take_in_line_rooms(Instant time);
+    void account_sessions();
+
+    void make_claim(std::size_t index);
+    void refuse(std::size_t index, Reason reason);
+    void set_priority(std::size_t index, const ChargerSettings* chosen);
+    void note_use_of_offer(std::size_t index);
+    void assign_turns();
+    void apply_age();
+    void apply_age(std::size_t index, Freshness freshness);
+    void apply_start_stop();
+    void start_or_stop(std::size_t index, double& left_w);
+    void hold_for_vehicles();
+    double usable_surplus_w() const;
+    void keep_through_shortage(Budget& budget);
+    void conclude(std::size_t index, Decision& decision);
+    Reason reason_for(std::size_t index) const;
+    const Vehicle* commandable_vehicle(const ChargerMemory& memory) const;
+
+    bool fresh() const { return freshness_ == Freshness::fresh; }
+
+    const Config& config_;
+    const Settings& settings_;
+    const Inputs& inputs_;
+    Memory memory_;
+    Duration elapsed_{0};
+    Freshness freshness_ = Freshness::ageing;
+    double weight_ = 1;
+    std::vector<Claim> claims_;
+    std::vector<Case> cases_;
+};
+
+Decision Decider::run() {
+    const std::size_t count = inputs_.chargers.size();
+    elapsed_ = memory_.decided_at ? std::max(inputs_.now - *memory_.decided_at, Duration::zero()) : Duration::zero();
+    weight_ = grid_weight(settings_);
+    recognise_chargers();
+    for (std::size_t i = 0; i < count; ++i) {
+        follow(inputs_.chargers[i], memory_.chargers[i]);
+    }
+    take_in_site();
+    match_vehicles(config_, inputs_, memory_);
+    freshness_ = site_freshness(config_.stale, inputs_, memory_.site_at);
+
+    claims_.resize(count);
+    cases_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        make_claim(i);
+    }
+    account_sessions();
+    assign_turns();
+    apply_start_stop();
+    apply_age();
+    hold_for_vehicles();
+    Budget budget = shared_budget(config_, settings_, inputs_, memory_);
+    keep_through_shortage(budget);
+    share_out(claims_, budget, usable_surplus_w(), round_up_from(weight_));
+
+    Decision decision;
+    decision.chargers.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        conclude(i, decision);
+    }
+    if (memory_.site_at && freshness_ <= Freshness::ageing) {
+        decision.surplus_w = memory_.available_w;
+    }
+    memory_.decided_at = inputs_.now;
+    memory_.local_day = inputs_.local_day;
+    decision.memory = std::move(memory_);
+    return decision;
+}
+
+void Decider::recognise_chargers() {
+    const bool same = std::ranges::equal(memory_.chargers, inputs_.chargers, {}, &ChargerMemory::id, &Charger::id);
+    if (same) {
+        return;
+    }
+    std::vector<ChargerMemory> chargers;
+    for (const auto& charger : inputs_.chargers) {
+        const auto known = std::ranges::find(memory_.chargers, charger.id, &ChargerMemory::id);
+        chargers.push_back(known == memory_.chargers.end() ? adopt(charger) : std::move(*known));
+    }
+    memory_.chargers = std::move(chargers);
+}
+
+// A charge that is under way when we start goes on as it is; the rules take it from there.
+ChargerMemory Decider::adopt(const Charger& charger) const {
+    ChargerMemory memory{.id = charger.id};
+    memory.target_changed_at = inputs_.now;
+    memory.drawing_since = inputs_.now;
+    memory.turn_ended_at = inputs_.now;
+    memory.plugged = charger.plugged;
+    memory.plugged_changed_at = inputs_.now - long_ago;
+    memory.drawing = charger.drawn_a.value_or(0) >= drawing_a;
+    memory.has_drawn = memory.drawing;
+    memory.online = charger.online;
+    take_over(charger, memory);
+    return memory;
+}
+
+void Decider::take_over(const Charger& charger, ChargerMemory& memory) const {
+    if (!memory.drawing) {
+        return;
+    }
+    const double minimum = minimum_a(settings_, inputs_.bus);
+    memory.on = true;
+    memory.value = config_.value.start_level;
+    memory.target_a =
+        std::max({minimum, std::floor(charger.offered_a.value_or(0)), std::ceil(charger.drawn_a.value_or(0))});
+    memory.target_changed_at = inputs_.now;
+    memory.turn_since = inputs_.now;
+}
+
+void Decider::follow(const Charger& charger, ChargerMemory& memory) {
+    if (memory_.local_day != inputs_.local_day) {
+        memory.starts_today = 0;
+    }
+    if (charger.online && !memory.online) {
+        // twc-bus was away for a moment; the car may have gone on.
+        take_over(charger, memory);
+    }
+    memory.online = charger.online;
+    if (charger.plugged && charger.plugged != memory.plugged) {
+        if (memory.plugged) {
+            memory.plugged_changed_at = inputs_.now;
+        }
+        if (*charger.plugged) {
+            memory.session = {};
+        }
+        memory.plugged = charger.plugged;
+        memory.stop = StopStep::none;
+        memory.start_asked_at.reset();
+        memory.start_attempts = 0;
+    }
+    if (!charger.drawn_a) {
+        return;
+    }
+    const double drawn_a = *charger.drawn_a;
+    memory.drawn.add(charger.received_at, drawn_a);
+    const bool drawing = drawn_a >= drawing_a;
+    if (drawing != memory.drawing) {
+        memory.drawing = drawing;
+        memory.drawing_since = inputs_.now;
+        memory.has_drawn = true;
+        memory.starts_today += drawing ? 1 : 0;
+    }
+    const double gap_a = memory.target_a - drawn_a;
+    const bool settled = drawing && inputs_.now - memory.target_changed_at > settling_time;
+    if (settled && gap_a >= 0 && gap_a < not_following_a) {
+        memory.gap_a += gap_learning_rate * (std::min(gap_a, largest_gap_a) - memory.gap_a);
+    }
+}
+
+double Decider::drawn_w_at(Instant time) const {
+    double total_w = 0;
+    for (std::size_t i = 0; i < inputs_.chargers.size(); ++i) {
+        const auto& charger = inputs_.chargers[i];
+        const auto* configured = config_of(config_, charger.id);
+        const int phases = configured != nullptr && configured->phases ? *configured->phases
+                                                                       : charger.phases.value_or(config_.site.phases);
+        total_w += memory_.chargers[i].drawn.at(time) * phases * volts(config_.site, inputs_.site, charger);
+    }
+    return total_w;
+}
+
+// The meter's sample is set against what the chargers drew when it was taken: otherwise every change of ours would
+// first show up as a change of the sun.
+void Decider::take_in_site() {
+    if (!inputs_.site || !inputs_.site->grid_w) {
+        return;
+    }
+    const Site& site = *inputs_.site;
+    memory_.battery_seen = memory_.battery_seen || site.battery_w.has_value();
+    const Instant time = site.measured_at - config_.site.meter_delay;
+    const double drawn_w = drawn_w_at(time);
+    const auto available = available_w(config_.site, settings_, site, drawn_w, memory_.battery_seen);
+    if (!available) {
+        return;
+    }
+    if (!memory_.site_at || *memory_.site_at != site.measured_at) {
+        memory_.sample_at = inputs_.now;
+        memory_.site_at = site.measured_at;
+    }
+    memory_.available_w = *available;
+    memory_.available_w_history.add(memory_.sample_at, *available);
+    memory_.room_w.add(memory_.sample_at, (config_.site.chargers_inside_meter ? drawn_w : 0) - *site.grid_w);
+    if (config_.site.main_fuse_a) {
+        take_in_line_rooms(time);
+    }
+}
+
+// Import is charged to the chargers by what each of them draws.
+void Decider::account_sessions() {
+    const Duration elapsed = std::min(elapsed_, longest_accounted);
+    const double total_w = drawn_w_at(inputs_.now);
+    const bool known = fresh() && inputs_.site && inputs_.site->grid_w;
+    for (std::size_t i = 0; i < inputs_.chargers.size() && total_w > 0; ++i) {
+        const double own_w = inputs_.chargers[i].drawn_a.value_or(0) * claims_[i].ampere_w;
+        const auto grid_w = known ? std::optional(*inputs_.site->grid_w * own_w / total_w) : std::nullopt;
+        account(memory_.chargers[i].session, own_w, grid_w, elapsed, settings_);
+    }
+}
+
+std::optional<double> Decider::line_current_a(std::size_t line) const {
+    const Site& site = *inputs_.site;
+    if (site.grid_a[line]) {
+        return site.grid_a[line];
+    }
+    if (config_.site.phases == 1 && line == 0) {
+        return *site.grid_w / site.voltage_v[0].value_or(config_.site.voltage_v);
+    }
+    return std::nullopt;
+}
+
+void Decider::take_in_line_rooms(Instant time) {
+    memory_.line_room_known = true;
+    for (std::size_t line = 0; line < static_cast<std::size_t>(config_.site.phases); ++line) {
+        const auto current_a = line_current_a(line);
+        if (!current_a) {
+            memory_.line_room_known = false;
+            return;
+        }
+        double drawn_a = 0;
+        for (std::size_t i = 0; i < inputs_.chargers.size() && config_.site.chargers_inside_meter; ++i) {
+            const auto* configured = config_of(config_, inputs_.chargers[i].id);
+            const int phases = configured != nullptr && configured->phases
+                                   ? *configured->phases
+                                   : inputs_.chargers[i].phases.value_or(config_.site.phases);
+            const int first = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
+            // Where the unit's phase is not known, its draw is not counted as its own: that errs on the safe side.
+            const Claim place{.phases = phases, .first_line = first};
+            const bool known = phases >= 3 || first >= 0 || config_.site.phases == 1;
+            if (known && uses_line(place, static_cast<int>(line))) {
+                drawn_a += memory_.chargers[i].drawn.at(time);
+            }
+        }
+        memory_.line_room_a[line].add(memory_.sample_at, *config_.site.main_fuse_a - *current_a + drawn_a);
+    }
+}
+
+void Decider::refuse(std::size_t index, Reason reason) {
+    cases_[index].wish = {.kind = Wish::Kind::none, .reason = reason};
+}
+
+void Decider::set_priority(std::size_t index, const ChargerSettings* chosen) {
+    const auto& vehicle = memory_.chargers[index].vehicle;
+    const auto* vehicle_chosen = vehicle.empty() ? nullptr : vehicle_settings_of(settings_, vehicle);
+    const auto* vehicle_configured = vehicle.empty() ? nullptr : vehicle_config_of(config_, vehicle);
+    const auto* configured = config_of(config_, inputs_.chargers[index].id);
+    int& priority = claims_[index].priority;
+    priority = configured != nullptr ? configured->priority : default_priority;
+    if (vehicle_configured != nullptr && vehicle_configured->priority) {
+        priority = *vehicle_configured->priority;
+    }
+    if (vehicle_chosen != nullptr && vehicle_chosen->priority) {
+        priority = *vehicle_chosen->priority;
+    }
+    if (chosen != nullptr && chosen->priority) {
+        priority = *chosen->priority;
+    }
+    if (vehicle_chosen != nullptr && !vehicle_chosen->enabled) {
+        refuse(index, Reason::disabled);
+    }
+}
+
+void Decider::make_claim(std::size_t index) {
+    const Charger& charger = inputs_.chargers[index];
+    ChargerMemory& memory = memory_.chargers[index];
+    Claim& claim = claims_[index];
+    Case& state = cases_[index];
+    const auto* chosen = settings_of(settings_, charger.id);
+    const auto* configured = config_of(config_, charger.id);
+    const auto* vehicle = memory.vehicle.empty() ? nullptr : vehicle_config_of(config_, memory.vehicle);
+
+    state.wish = wish_for(settings_, chosen, inputs_.wall);
+    set_priority(index, chosen);
+    if (!charger.online) {
+        refuse(index, Reason::offline);
+    } else if (charger.fault) {
+        refuse(index, Reason::fault);
+    }
+    claim.phases = configured != nullptr && configured->phases ? *configured->phases
+                                                               : charger.phases.value_or(config_.site.phases);
+    if (vehicle != nullptr && vehicle->phases) {
+        claim.phases = std::min(claim.phases, *vehicle->phases);
+    }
+    claim.first_line = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
+    claim.ampere_w = claim.phases * volts(config_.site, inputs_.site, charger);
+    claim.minimum_a = minimum_a(settings_, inputs_.bus);
+    Cap cap = charger_cap(config_, settings_, inputs_, charger, memory.vehicle);
+    if (state.wish.amps) {
+        // An order below the site's preferred minimum is an order.
+        claim.minimum_a = std::min(claim.minimum_a, std::max(*state.wish.amps, inputs_.bus.charger_min_a.value_or(0)));
+        cap.lower_to(state.wish.amps, Limit::none);
+    }
+    claim.cap_a = cap.amps;
+    claim.cap_name = cap.name;
+    claim.gap_a = memory.gap_a;
+    claim.kind = state.wish.kind;
+    claim.on = state.wish.kind == Wish::Kind::solar ? memory.on : state.wish.kind != Wish::Kind::none;
+    const bool by_sun = claim.kind == Wish::Kind::solar || claim.kind == Wish::Kind::floored;
+    state.needs_site = by_sun || config_.site.main_fuse_a || settings_.import_cap_w;
+    if (charger.plugged == false && claim.kind != Wish::Kind::none) {
+        state.wish.reason = Reason::not_plugged;
+    }
+    note_use_of_offer(index);
+}
+
+void Decider::note_use_of_offer(std::size_t index) {
+    const ChargerMemory& memory = memory_.chargers[index];
+    const auto& drawn_a = inputs_.chargers[index].drawn_a;
+    Claim& claim = claims_[index];
+    if (!drawn_a || memory.target_a <= 0) {
+        return;
+    }
+    const Duration unchanged = inputs_.now - memory.target_changed_at;
+    const Duration idle = memory.drawing ? Duration::zero() : std::min(unchanged, inputs_.now - memory.drawing_since);
+    if (*drawn_a >= memory.target_a - not_following_a) {
+        return;
+    }
+    if (idle > start_patience) {
+        claim.most_used_a = 0;
+    } else if (memory.drawing && unchanged > settling_time) {
+        claim.most_used_a = *drawn_a + not_following_a;
+    }
+    // More is offered only to a car that follows.
+    if (claim.kind == Wish::Kind::solar || claim.kind == Wish::Kind::floored) {
+        claim.cap_a = std::min(claim.cap_a, std::max(claim.minimum_a, memory.target_a));
+    }
+}
+
+// Who is being served stays first until its turn is over; then whoever has waited longest.
+void Decider::assign_turns() {
+    if (claims_.size() < 2) {
+        return;
+    }
+    struct Place {
+        int group;
+        Instant since;
+        std::size_t index;
+    };
+    std::vector<Place> places;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        auto& memory = memory_.chargers[i];
+        const bool served = claims_[i].kind == Wish::Kind::solar ? memory.on : memory.target_a > 0;
+        if (served && !memory.turn_since) {
+            memory.turn_since = inputs_.now;
+        } else if (!served && memory.turn_since) {
+            memory.turn_since.reset();
+            memory.turn_ended_at = inputs_.now;
+        }
+        const bool over = served && inputs_.now - *memory.turn_since >= from_seconds(settings_.rotation_s);
+        const int group = !served ? 1 : over ? 2 : 0;
+        places.push_back({group, served ? *memory.turn_since : memory.turn_ended_at, i});
+    }
+    std::ranges::sort(places, [](const Place& a, const Place& b) {
+        return std::tuple(a.group, a.since, a.index) < std::tuple(b.group, b.since, b.index);
+    });
+    for (std::size_t turn = 0; turn < places.size(); ++turn) {
+        claims_[places[turn].index].turn = static_cast<int>(turn);
+    }
+}
+
+void Decider::apply_start_stop() {
+    double left_w = memory_.available_w;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        const Claim& claim = claims_[i];
+        if (claim.kind == Wish::Kind::firm) {
+            left_w -= used_w(claim, std::max(memory_.chargers[i].target_a, claim.minimum_a));
+        } else if (claim.kind == Wish::Kind::floored) {
+            left_w -= used_w(claim, claim.minimum_a);
+        }
+    }
+    for (const std::size_t index : serving_order(claims_)) {
+        start_or_stop(index, left_w);
+    }
+}
+
+void Decider::start_or_stop(std::size_t index, double& left_w) {
+    Claim& claim = claims_[index];
+    ChargerMemory& memory = memory_.chargers[index];
+    Case& state = cases_[index];
+    if (claim.kind != Wish::Kind::solar) {
+        state.amount_w = claim.kind == Wish::Kind::floored ? left_w + used_w(claim, claim.minimum_a) : left_w;
+        memory.on = false;
+        return;
+    }
+    state.amount_w = left_w;
+    const bool unplugged = inputs_.chargers[index].plugged == false;
+    if (unplugged) {
+        memory.on = false;
+    }
+    if (fresh()) {
+        const Duration since = inputs_.now - memory.drawing_since;
+        const double minimum_w = std::max(1.0, (claim.minimum_a - claim.gap_a) * claim.ampere_w);
+        const StartStop result =
+            start_stop(config_.value, settings_, memory,
+                       {.surplus_w = left_w,
+                        .minimum_w = minimum_w,
+                        .grid_weight = weight_,
+                        .may_start = !unplugged && is_fresh(config_.stale, inputs_.chargers[index], inputs_.now),
+                        .displaced = left_w < minimum_w && memory_.available_w >= minimum_w,
+                        .elapsed = elapsed_,
+                        .drawing_for = memory.drawing ? since : Duration::zero(),
+                        .stopped_for = memory.drawing || !memory.has_drawn ? long_ago : since});
+        memory.on = result.on;
+        memory.value = result.value;
+        if (!unplugged) {
+            state.wish.reason = result.reason;
+            state.wish.countdown_s = result.countdown_s;
+        }
+    } else if (!memory.on && !unplugged) {
+        state.wish.reason = Reason::stale_hold;
+    }
+    claim.on = memory.on;
+    if (claim.on) {
+        left_w -= used_w(claim, claim.minimum_a);
+    }
+}
+
+void Decider::apply_age() {
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        const Charger& charger = inputs_.chargers[i];
+        Freshness freshness = cases_[i].needs_site ? freshness_ : Freshness::fresh;
+        const bool by_sun = claims_[i].kind == Wish::Kind::solar || claims_[i].kind == Wish::Kind::floored;
+        if (by_sun && !is_fresh(config_.stale, charger, inputs_.now)) {
+            freshness = std::max(freshness, Freshness::ageing);
+        }
+        if (charger.plugged == false) {
+            claims_[i].kind = Wish::Kind::none;
+            claims_[i].on = false;
+        } else if (claims_[i].kind != Wish::Kind::none && freshness != Freshness::fresh) {
+            apply_age(i, freshness);
+        }
+    }
+}
+
+void Decider::apply_age(std::size_t index, Freshness freshness) {
+    Claim& claim = claims_[index];
+    Wish& wish = cases_[index].wish;
+    ChargerMemory& memory = memory_.chargers[index];
+    const double before_a = memory.target_a;
+    const auto lower_cap = [&](double amps) {
+        if (amps < claim.cap_a) {
+            claim.cap_a = amps;
+            claim.cap_name = Limit::stale_data;
+        }
+    };
+    switch (freshness) {
+        case Freshness::fresh:
+            return;
+        case Freshness::ageing:
+            lower_cap(before_a);
+            wish.reason = Reason::stale_hold;
+            break;
+        case Freshness::stale:
+            lower_cap(std::min(before_a, claim.minimum_a));
+            wish.reason = Reason::stale_minimum;
+            break;
+        case Freshness::expired:
+            claim.kind = Wish::Kind::none;
+            claim.on = false;
+            memory.on = false;
+            wish.reason = Reason::stale_stop;
+            break;
+    }
+    wish.countdown_s.reset();
+    if (before_a <= 0) {
+        claim.on = false;
+        memory.on = false;
+    }
+}
+
+const Vehicle* Decider::commandable_vehicle(const ChargerMemory& memory) const {
+    if (memory.vehicle.empty() || memory.vehicle_confidence < confident) {
+        return nullptr;
+    }
+    const auto vehicle = std::ranges::find(inputs_.vehicles, memory.vehicle, &Vehicle::alias);
+    return vehicle != inputs_.vehicles.end() && vehicle->can_command ? &*vehicle : nullptr;
+}
+
+// The charger's share of the limits is kept for it while its car is being stopped.
+void Decider::hold_for_vehicles() {
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        const auto& memory = memory_.chargers[i];
+        const auto& charger = inputs_.chargers[i];
+        const bool drawing = charger.online && !charger.fault && memory.drawing && charger.plugged != false;
+        if (claims_[i].on || !drawing || !settings_.stop_by_vehicle || memory.stop == StopStep::failed ||
+            commandable_vehicle(memory) == nullptr) {
+            continue;
+        }
+        cases_[i].holds_for_vehicle = true;
+        claims_[i].kind = Wish::Kind::firm;
+        claims_[i].on = true;
+        claims_[i].cap_a = std::min(claims_[i].cap_a, claims_[i].minimum_a);
+    }
+}
+
+double Decider::usable_surplus_w() const {
+    double in_use_w = 0;
+    double step_w = unlimited;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        if (claims_[i].kind != Wish::Kind::none && claims_[i].on) {
+            in_use_w += used_w(claims_[i], memory_.chargers[i].target_a);
+            step_w = std::min(step_w, claims_[i].ampere_w);
+        }
+    }
+    if (step_w == unlimited || !fresh()) {
+        return in_use_w;
+    }
+    return usable_w(memory_.available_w, memory_.available_w_history.lowest_since(inputs_.now - config_.raise_hold),
+                    in_use_w, step_w, weight_);
+}
+
+// For a few seconds what is charging keeps its minimum although a shared limit does not allow it; after a stop for
+// that reason nothing starts again for a while.
+void Decider::keep_through_shortage(Budget& budget) {
+    std::array<double, 3> needed_a{};
+    double needed_w = 0;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        const Claim& claim = claims_[i];
+        if (!claim.on || memory_.chargers[i].target_a <= 0) {
+            continue;
+        }
+        for (std::size_t line = 0; line < needed_a.size(); ++line) {
+            needed_a[line] += uses_line(claim, static_cast<int>(line)) ? claim.minimum_a : 0;
+        }
+        needed_w += claim.minimum_a * claim.ampere_w;
+    }
+    bool is_short = needed_w > budget.import_w;
+    for (std::size_t line = 0; line < needed_a.size(); ++line) {
+        is_short = is_short || needed_a[line] > budget.line_a[line];
+    }
+    if (!is_short) {
+        memory_.shortage_since.reset();
+    } else {
+        memory_.shortage_since = memory_.shortage_since.value_or(inputs_.now);
+        if (inputs_.now - *memory_.shortage_since < shortage_grace) {
+            budget.import_w = std::max(budget.import_w, needed_w);
+            for (std::size_t line = 0; line < needed_a.size(); ++line) {
+                budget.line_a[line] = std::max(budget.line_a[line], needed_a[line]);
+            }
+        } else {
+            memory_.shortage_stop_at = inputs_.now;
+        }
+    }
+    if (!memory_.shortage_stop_at || inputs_.now - *memory_.shortage_stop_at >= shortage_retry) {
+        return;
+    }
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        if (claims_[i].on && memory_.chargers[i].target_a <= 0) {
+            claims_[i].on = false;
+            cases_[i].blocked_by = settings_.import_cap_w ? Limit::import_cap : Limit::house_l1;
+        }
+    }
+}
+
+Reason Decider::reason_for(std::size_t index) const {
+    const Claim& claim = claims_[index];
+    const Case& state = cases_[index];
+    if (state.blocked_by != Limit::none) {
+        return Reason::no_room;
+    }
+    if (claim.on && claim.target_a <= 0) {
+        const bool shared = claim.binding == Limit::wiring &&
+                            std::ranges::any_of(claims_, [](const Claim& other) { return other.target_a > 0; });
+        return shared ? Reason::waits_for_turn : Reason::no_room;
+    }
+    const bool at_minimum = claim.kind == Wish::Kind::floored && claim.target_a <= claim.minimum_a;
+    return at_minimum && state.wish.reason == Reason::surplus ? Reason::minimum : state.wish.reason;
+}
+
+void Decider::conclude(std::size_t index, Decision& decision) {
+    const Charger& charger = inputs_.chargers[index];
+    ChargerMemory& memory = memory_.chargers[index];
+    Claim& claim = claims_[index];
+    const Case& state = cases_[index];
+    ChargerDecision result{.id = charger.id,
+                           .reason = reason_for(index),
+                           .countdown_s = state.wish.countdown_s,
+                           .binding = claim.target_a > 0 || claim.on ? claim.binding : Limit::none,
+                           .amount_w = state.amount_w,
+                           .asked_a = state.wish.amps.value_or(0),
+                           .priority = claim.priority,
+                           .max_a = charger_cap(config_, settings_, inputs_, charger, memory.vehicle).amps,
+                           .vehicle = memory.vehicle};
+    if (state.blocked_by != Limit::none) {
+        result.binding = state.blocked_by;
+        result.countdown_s = seconds(shortage_retry - (inputs_.now - *memory_.shortage_stop_at));
+    }
+    const double wanted_a = state.holds_for_vehicle ? 0 : claim.target_a;
+    const StopStart means =
+        stop_or_start(settings_, charger, commandable_vehicle(memory), wanted_a, claim.target_a, inputs_.now, memory);
+    result.target_a = means.target_a;
+    result.warning = means.warning;
+    if (means.reason && charger.online) {
+        result.reason = *means.reason;
+        result.countdown_s = means.countdown_s;
+    }
+    if (means.command != nullptr) {
+        decision.commands.push_back({memory.vehicle, means.command});
+    }
+    if (result.target_a != memory.target_a) {
+        memory.target_a = result.target_a;
+        memory.target_changed_at = inputs_.now;
+    }
+    decision.chargers.push_back(std::move(result));
+}
+
+}  // namespace
+
+Decision decide(const Config& config, const Settings& settings, const Inputs& inputs, Memory memory) {
+    return Decider(config, settings, inputs, std::move(memory)).run();
+}
+
+}  // namespace policy_engine

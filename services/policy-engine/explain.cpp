@@ -1,0 +1,179 @@
+#include "policy-engine/explain.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace policy_engine {
+
+namespace {
+
+std::string limited_by(const ChargerDecision& decision) {
+    return decision.binding == Limit::none ? "" : fmt::format(", limited by {}", name_of(decision.binding));
+}
+
+std::string for_another(const ChargerDecision& decision) {
+    return decision.countdown_s ? fmt::format(" for another {}", duration_text(*decision.countdown_s)) : "";
+}
+
+std::string in_time(const ChargerDecision& decision) {
+    return decision.countdown_s ? fmt::format(" in {}", duration_text(*decision.countdown_s)) : "";
+}
+
+std::string order_sentence(const ChargerDecision& decision) {
+    switch (decision.reason) {
+        case Reason::override_off:
+            return fmt::format("stopped by an override{}", for_another(decision));
+        case Reason::override_amps:
+            return fmt::format("{:g} A: override of {:g} A{}{}", decision.target_a, decision.asked_a,
+                               for_another(decision), limited_by(decision));
+        case Reason::override_max:
+            return fmt::format("{:g} A: override to the maximum{}{}", decision.target_a, for_another(decision),
+                               limited_by(decision));
+        case Reason::fast:
+            return fmt::format("{:g} A: fast charging{}", decision.target_a, limited_by(decision));
+        case Reason::scheduled:
+            return fmt::format("{:g} A: inside a scheduled window{}{}", decision.target_a, for_another(decision),
+                               limited_by(decision));
+        case Reason::outside_schedule:
+            return fmt::format("outside the scheduled windows, the next one opens{}",
+                               decision.countdown_s ? in_time(decision) : " never: there are none");
+        case Reason::mode_off:
+            return "charging is switched off";
+        case Reason::disabled:
+            return "this charger or its vehicle is disabled";
+        case Reason::not_plugged:
+            return "no car is plugged in";
+        case Reason::offline:
+            return "the charger does not answer";
+        default:
+            return "the charger reports a fault";
+    }
+}
+
+std::string sun_sentence(const ChargerDecision& decision) {
+    const std::string surplus = power_text(decision.amount_w);
+    switch (decision.reason) {
+        case Reason::surplus:
+            return fmt::format("{:g} A: follows {} of surplus{}", decision.target_a, surplus, limited_by(decision));
+        case Reason::minimum:
+            return fmt::format("{:g} A: minimum, the surplus of {} does not carry more{}", decision.target_a, surplus,
+                               limited_by(decision));
+        case Reason::no_surplus:
+            return fmt::format("waits for sun: {} of surplus is not worth a start", surplus);
+        case Reason::starting_soon:
+            return fmt::format("starts{}: {} of surplus must last a little longer", in_time(decision), surplus);
+        case Reason::riding_out:
+            return fmt::format("{:g} A: rides out a cloud with {} of surplus, stops{}", decision.target_a, surplus,
+                               decision.countdown_s ? in_time(decision) : " if it lasts");
+        case Reason::minimum_on_time:
+            return fmt::format("{:g} A: surplus is down to {}, but it charges{} to spare contactor and car",
+                               decision.target_a, surplus, for_another(decision));
+        case Reason::minimum_off_time:
+            return fmt::format("starts{}: {} of surplus, but it has stopped only just now", in_time(decision), surplus);
+        case Reason::start_budget:
+            return fmt::format("{} of surplus, but all starts of today are used up", surplus);
+        default:
+            return fmt::format("waits for its turn: {} of surplus go to other chargers first", surplus);
+    }
+}
+
+}  // namespace
+
+std::string duration_text(double duration_s) {
+    const auto whole = static_cast<long long>(std::ceil(std::clamp(duration_s, 0.0, 1e9)));
+    if (whole < 120) {
+        return fmt::format("{} s", whole);
+    }
+    const long long minutes = (whole + 30) / 60;
+    if (minutes < 120) {
+        return fmt::format("{} min", minutes);
+    }
+    return minutes % 60 == 0 ? fmt::format("{} h", minutes / 60)
+                             : fmt::format("{} h {} min", minutes / 60, minutes % 60);
+}
+
+std::string power_text(double power_w) {
+    return std::abs(power_w) < 1000 ? fmt::format("{:.0f} W", power_w == 0 ? 0.0 : power_w)
+                                    : fmt::format("{:.1f} kW", power_w / 1000);
+}
+
+std::string sentence(const ChargerDecision& decision) {
+    switch (decision.reason) {
+        case Reason::no_room:
+            return fmt::format("the limit {} leaves less than the minimum current{}",
+                               decision.binding == Limit::none ? "of the order" : name_of(decision.binding),
+                               decision.countdown_s ? ", next try" + in_time(decision) : "");
+        case Reason::stale_hold:
+            return fmt::format("{:g} A: the measurements are getting old, no increase", decision.target_a);
+        case Reason::stale_minimum:
+            return fmt::format("{:g} A: the measurements are stale, fail-safe minimum", decision.target_a);
+        case Reason::stale_stop:
+            return "the measurements are lost: stopped";
+        case Reason::stopping_by_vehicle:
+            return fmt::format("{:g} A: the car has been told to stop{}", decision.target_a,
+                               decision.countdown_s ? fmt::format(", the charger follows within {}",
+                                                                  duration_text(*decision.countdown_s))
+                                                    : "");
+        case Reason::stop_without_vehicle:
+            return "set to 0 A without a vehicle link: this Wall Connector may let the car go on near 6 A";
+        default:
+            break;
+    }
+    return decision.reason >= Reason::surplus ? sun_sentence(decision) : order_sentence(decision);
+}
+
+const char* name_of(Mode mode) {
+    constexpr std::array<const char*, 5> names{"off", "solar", "min_solar", "fast", "scheduled"};
+    return names.at(static_cast<std::size_t>(mode));
+}
+
+std::optional<Mode> mode_named(const std::string& name) {
+    for (const Mode mode : {Mode::off, Mode::solar, Mode::min_solar, Mode::fast, Mode::scheduled}) {
+        if (name == name_of(mode)) {
+            return mode;
+        }
+    }
+    return std::nullopt;
+}
+
+const char* name_of(Limit limit) {
+    constexpr std::array<const char*, 11> names{nullptr,           "wiring",     "charger",   "user_maximum",
+                                                "vehicle_maximum", "house_l1",   "house_l2",  "house_l3",
+                                                "house_unknown",   "import_cap", "stale_data"};
+    return names.at(static_cast<std::size_t>(limit));
+}
+
+const char* name_of(Reason reason) {
+    constexpr std::array<const char*, 26> names{"mode_off",
+                                                "disabled",
+                                                "offline",
+                                                "fault",
+                                                "not_plugged",
+                                                "override_off",
+                                                "override_amps",
+                                                "override_max",
+                                                "fast",
+                                                "scheduled",
+                                                "outside_schedule",
+                                                "surplus",
+                                                "minimum",
+                                                "no_surplus",
+                                                "starting_soon",
+                                                "riding_out",
+                                                "minimum_on_time",
+                                                "minimum_off_time",
+                                                "start_budget",
+                                                "waits_for_turn",
+                                                "no_room",
+                                                "stale_hold",
+                                                "stale_minimum",
+                                                "stale_stop",
+                                                "stopping_by_vehicle",
+                                                "stop_without_vehicle"};
+    return names.at(static_cast<std::size_t>(reason));
+}
+
+}  // namespace policy_engine

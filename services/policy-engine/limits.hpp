@@ -1,0 +1,31 @@
+#pragma once
+
+#include "policy-engine/share.hpp"
+#include "policy-engine/types.hpp"
+
+namespace policy_engine {
+
+/// The lowest of named caps.
+struct Cap {
+    double amps = contract::charge_current_a.max;
+    Limit name = Limit::none;
+
+    void lower_to(std::optional<double> value, Limit limit) {
+        if (value && *value < amps) {
+            amps = *value < 0 ? 0 : *value;
+            name = limit;
+        }
+    }
+};
+
+/// What this charger may be offered, whatever the others do.
+Cap charger_cap(const Config& config, const Settings& settings, const Inputs& inputs, const Charger& charger,
+                const std::string& vehicle);
+
+/// The lowest current this charger is ever offered while it charges.
+double minimum_a(const Settings& settings, const Bus& bus);
+
+/// The budgets that all chargers share, as far as they are known (see share.hpp).
+Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory);
+
+}  // namespace policy_engine

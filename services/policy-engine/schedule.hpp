@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "policy-engine/types.hpp"
+
+namespace policy_engine {
+
+/// Local civil time in the machine's zone.
+struct CivilTime {
+    int day = 0;      ///< Days since 1970-01-01, local.
+    int weekday = 0;  ///< 0 Monday … 6 Sunday
+    int minute = 0;   ///< Of the day: what a wall clock shows.
+    int second = 0;
+};
+
+CivilTime civil_time(WallTime time);
+
+/// The next moment after `now` at which local clocks show this minute of the day. On a night that skips it, the
+/// moment the clocks are put forward to after it.
+WallTime next_local(WallTime now, int minute_of_day);
+
+/// The window that `now` lies in (the earliest in the list); none outside all windows.
+struct OpenWindow {
+    const ScheduleWindow* window;
+    WallTime ends;
+};
+std::optional<OpenWindow> open_window(const std::vector<ScheduleWindow>& windows, WallTime now);
+
+/// When the next window opens; none without windows.
+std::optional<WallTime> next_opening(const std::vector<ScheduleWindow>& windows, WallTime now);
+
+/// `22:00`; `24:00` is the end of the day. None if it is not a time of day.
+std::optional<int> parse_time_of_day(std::string_view text);
+
+/// `[{"days":["mon","tue"],"start":"22:00","end":"06:00","amps":16}]`, alone or under the key `windows`. `days`
+/// defaults to every day and may be "all", "weekdays" or "weekend"; `amps` to what the limits allow. An empty list
+/// clears the schedule. Throws service::Rejected.
+std::vector<ScheduleWindow> schedule_from_json(const nlohmann::json& json);
+nlohmann::json schedule_to_json(const std::vector<ScheduleWindow>& windows);
+
+}  // namespace policy_engine

@@ -1,0 +1,401 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "contract/messages.hpp"
+#include "scheduling/scheduler.hpp"
+
+/// The words the decision is made of. Everything here is a plain value: what decides reads no clock, no topic, no file.
+/// Amps are per phase; power is + towards the consumer, grid power + import; unknown is nullopt.
+namespace policy_engine {
+
+using contract::PerPhase;
+using scheduling::Duration;
+using scheduling::Instant;
+using scheduling::WallTime;
+
+inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+inline Duration from_seconds(double value) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value));
+}
+
+/// From this current on a charger counts as drawing (twc-protocol 5: the state alone is unreliable).
+inline constexpr double drawing_a = 1.0;
+
+enum class Mode { off, solar, min_solar, fast, scheduled };
+
+/// `off`, `solar`, ...: the words of the contract.
+const char* name_of(Mode mode);
+std::optional<Mode> mode_named(const std::string& name);
+
+/// Independent upper limits; the lowest one binds and is published.
+enum class Limit {
+    none,
+    wiring,           ///< Sum over all chargers.
+    charger,          ///< Rating or configuration of the unit.
+    user_maximum,     ///< `max_a` of the site or the charger.
+    vehicle_maximum,  ///< `max_a` of the matched vehicle.
+    house_l1,         ///< Main fuse.
+    house_l2,
+    house_l3,
+    house_unknown,  ///< A main fuse is configured but the phase currents are not known.
+    import_cap,     ///< `import_cap_w`
+    stale_data,
+};
+
+/// Name as published; nullptr for none.
+const char* name_of(Limit limit);
+
+/// Why a charger gets what it gets. `sentence` turns it into words.
+enum class Reason {
+    mode_off,
+    disabled,
+    offline,
+    fault,
+    not_plugged,
+    override_off,
+    override_amps,
+    override_max,
+    fast,
+    scheduled,
+    outside_schedule,
+    surplus,              ///< Follows the surplus.
+    minimum,              ///< min_solar without surplus for more.
+    no_surplus,           ///< Off, and nothing points to a start.
+    starting_soon,        ///< Off, value of charging is building up.
+    riding_out,           ///< On at the minimum, value of charging is falling.
+    minimum_on_time,      ///< Would stop, but has been charging too briefly.
+    minimum_off_time,     ///< Would start, but stopped too recently.
+    start_budget,         ///< Would start, but has used up the starts of the day.
+    waits_for_turn,       ///< There is power, but others come first.
+    no_room,              ///< A limit leaves less than the minimum.
+    stale_hold,           ///< Data is getting old: as before, never more.
+    stale_minimum,        ///< Data is old: fail-safe minimum.
+    stale_stop,           ///< Data is lost: stop.
+    stopping_by_vehicle,  ///< The car was told to stop; the charger keeps its minimum until it has.
+    stop_without_vehicle  ///< A protocol 2 unit was set to 0 A with no vehicle link: the car may go on near 6 A.
+};
+
+/// Snake case, for programs.
+const char* name_of(Reason reason);
+
+enum class BatteryPriority { car_first, battery_first };
+
+/// Weekly window in local civil time; `end` at or before `start` means the next day.
+struct ScheduleWindow {
+    unsigned days = 0x7F;  ///< Bit 0 Monday … bit 6 Sunday: the day the window begins.
+    int start_min = 0;     ///< Minutes after midnight.
+    int end_min = 0;
+    std::optional<double> amps;  ///< None: as much as the limits allow.
+    bool operator==(const ScheduleWindow&) const = default;
+};
+
+/// A manual order. It outranks modes, never limits.
+struct Override {
+    std::optional<double> amps;     ///< 0: no charging; none: as much as the limits allow.
+    std::optional<WallTime> until;  ///< None: until cleared.
+    std::string source;
+    bool operator==(const Override&) const = default;
+};
+
+struct ChargerSettings {
+    std::string id;
+    std::optional<Mode> mode;  ///< None: the mode of the site.
+    std::optional<double> max_a;
+    std::optional<int> priority;
+    bool enabled = true;
+    std::optional<Override> override_order;
+    bool operator==(const ChargerSettings&) const = default;
+};
+
+struct VehicleSettings {
+    std::string alias;
+    std::optional<double> max_a;
+    std::optional<int> priority;
+    bool enabled = true;
+    bool operator==(const VehicleSettings&) const = default;
+};
+
+/// What people change at run time; kept on disk.
+struct Settings {
+    Mode mode = Mode::solar;
+    Mode outside_schedule = Mode::solar;  ///< What mode `scheduled` does outside its windows.
+    double reserve_w = 0;                 ///< Surplus that is left for the grid; negative: import that is tolerated.
+    double min_a = 6;                     ///< Lowest current worth charging with.
+    std::optional<double> max_a;
+    std::optional<double> import_cap_w;
+    BatteryPriority battery_priority = BatteryPriority::battery_first;
+    double battery_first_until_pct = 100;  ///< With battery_first: from this charge on the car comes first.
+    std::optional<double> import_price;    ///< Per kWh.
+    std::optional<double> export_price;    ///< Per kWh.
+    std::optional<double> grid_weight;     ///< How many kWh from the sun a kWh from the grid costs; none: from prices.
+    double min_on_s = 300;
+    double min_off_s = 180;
+    int max_starts_per_day = 10;
+    double rotation_s = 1800;  ///< How long one of several equal chargers keeps its turn while others wait.
+    bool stop_by_vehicle = true;
+    std::vector<ScheduleWindow> schedule;
+    std::optional<Override> override_order;
+    std::vector<ChargerSettings> chargers;  ///< Sorted by id.
+    std::vector<VehicleSettings> vehicles;  ///< Sorted by alias.
+    bool operator==(const Settings&) const = default;
+};
+
+struct SiteConfig {
+    int phases = 1;
+    double voltage_v = 230;  ///< Used where none is measured.
+    std::optional<double> main_fuse_a;
+    std::optional<double> wiring_max_a;  ///< Sum over all chargers; twc-bus's own limit applies as well.
+    bool chargers_inside_meter = true;   ///< The grid meter sees what the chargers draw.
+    Duration meter_delay{0};             ///< By how much the grid meter lags beyond the age it reports.
+    bool operator==(const SiteConfig&) const = default;
+};
+
+struct ChargerConfig {
+    std::string id;
+    std::string name;
+    std::optional<int> phases;
+    std::optional<int> first_line;  ///< The house phase (1..3) the unit's L1 is wired to.
+    std::optional<double> max_a;
+    int priority = 5;
+    bool operator==(const ChargerConfig&) const = default;
+};
+
+struct VehicleConfig {
+    std::string alias;
+    std::string vin;
+    std::optional<int> priority;
+    std::optional<double> max_a;
+    std::optional<int> phases;  ///< Phases of the car's own charger, if fewer than the unit's.
+    bool operator==(const VehicleConfig&) const = default;
+};
+
+/// Start and stop by the value of charging at the minimum current (see start_stop.hpp).
+struct ValueRule {
+    Duration start_memory = std::chrono::seconds(60);
+    Duration stop_memory = std::chrono::seconds(420);
+    double start_level = 0.15;
+    bool operator==(const ValueRule&) const = default;
+};
+
+/// Limits of age, counted from when the newest good value was measured.
+struct StaleLimits {
+    Duration hold_after = std::chrono::seconds(15);
+    Duration minimum_after = std::chrono::seconds(90);
+    Duration stop_after = std::chrono::seconds(300);
+    bool operator==(const StaleLimits&) const = default;
+};
+
+/// What the core needs of the configuration file.
+struct Config {
+    SiteConfig site;
+    std::vector<ChargerConfig> chargers;
+    std::vector<VehicleConfig> vehicles;
+    ValueRule value;
+    StaleLimits stale;
+    Duration raise_hold = std::chrono::seconds(3);  ///< How long more surplus must last before it is used.
+    bool operator==(const Config&) const = default;
+};
+
+struct Site {
+    Instant measured_at{};  ///< When the values were true, by our clock.
+    bool lost = false;      ///< The sender says that its data is dead.
+    std::optional<double> grid_w;
+    std::optional<double> battery_w;
+    std::optional<double> battery_soc_pct;
+    PerPhase grid_a{};
+    PerPhase voltage_v{};
+};
+
+struct Charger {
+    std::string id;
+    Instant received_at{};
+    bool online = true;
+    bool fault = false;
+    std::optional<bool> plugged;
+    std::optional<double> drawn_a;
+    std::optional<double> offered_a;  ///< In force now: for taking over a running charge.
+    std::optional<double> max_a;      ///< Hardware rating.
+    std::optional<int> phases;
+    std::optional<int> protocol;
+    PerPhase voltage_v{};
+    std::optional<std::string> vin;
+};
+
+struct Vehicle {
+    std::string alias;
+    bool can_command = false;  ///< Online, and commands are taken.
+    std::optional<std::string> vin;
+    std::optional<bool> plugged;
+    std::optional<bool> at_home;
+    std::optional<double> charge_amps;
+    std::optional<std::string> charging_state;
+};
+
+/// What twc-bus says of its own limits.
+struct Bus {
+    std::optional<double> wiring_max_a;
+    std::optional<double> charger_min_a;
+    std::optional<double> charger_max_a;
+};
+
+/// One consistent picture of the world.
+struct Inputs {
+    Instant now{};
+    WallTime wall{};
+    int local_day = 0;     ///< Changes at local midnight; counts starts.
+    Instant started_at{};  ///< Since when we listen: the age of what never came.
+    std::optional<Site> site;
+    Bus bus;
+    std::vector<Charger> chargers;  ///< Sorted by id.
+    std::vector<Vehicle> vehicles;  ///< Sorted by alias.
+};
+
+/// The last few values of a quantity that keeps its value between samples.
+template <std::size_t Capacity>
+class History {
+public:
+    void add(Instant at, double value) {
+        if (size_ > 0 && at <= newest().at) {
+            values_[head_].value = value;
+            return;
+        }
+        head_ = size_ == 0 ? 0 : (head_ + 1) % Capacity;
+        values_[head_] = {at, value};
+        size_ = size_ < Capacity ? size_ + 1 : Capacity;
+    }
+
+    /// The value in force at that time; before the first one: the oldest that is kept. 0 when empty.
+    double at(Instant time) const {
+        double value = 0;
+        for (std::size_t i = 0; i < size_; ++i) {
+            const Value& candidate = values_[(head_ + Capacity - i) % Capacity];
+            value = candidate.value;
+            if (candidate.at <= time) {
+                break;
+            }
+        }
+        return value;
+    }
+
+    /// The lowest value in force at any time from `since` on. None when the history does not reach that far back.
+    std::optional<double> lowest_since(Instant since) const {
+        std::optional<double> lowest;
+        for (std::size_t i = 0; i < size_; ++i) {
+            const Value& candidate = values_[(head_ + Capacity - i) % Capacity];
+            lowest = lowest && *lowest < candidate.value ? *lowest : candidate.value;
+            if (candidate.at <= since) {
+                return lowest;
+            }
+        }
+        return size_ == Capacity ? lowest : std::nullopt;
+    }
+
+    bool empty() const { return size_ == 0; }
+    void clear() { size_ = 0; }
+
+private:
+    struct Value {
+        Instant at{};
+        double value = 0;
+    };
+    const Value& newest() const { return values_[head_]; }
+
+    std::array<Value, Capacity> values_{};
+    std::size_t head_ = 0;
+    std::size_t size_ = 0;
+};
+
+/// Energy of one charging session, by where it came from.
+struct Session {
+    double solar_kwh = 0;
+    double grid_kwh = 0;
+    double cost = 0;  ///< Import at its price plus the feed-in that was given up; 0 without prices.
+};
+
+/// How a stop through the vehicle stands.
+enum class StopStep { none, asked, failed };
+
+struct ChargerMemory {
+    std::string id;
+    bool online = true;
+    double target_a = 0;
+    Instant target_changed_at{};
+    bool on = false;          ///< The solar rule wants it to charge.
+    double value = 0;         ///< Memory of the value rule.
+    bool drawing = false;     ///< By measured current.
+    Instant drawing_since{};  ///< Of `drawing` being as it is.
+    bool has_drawn = false;   ///< `drawing` has been true once, so that `drawing_since` means a stop.
+    int starts_today = 0;
+    History<8> drawn;                   ///< Amps by time of arrival, to set against a meter that lags.
+    double gap_a = 0;                   ///< By how much the car stays below what is offered, once settled.
+    std::optional<Instant> turn_since;  ///< Since when it has been served; none: it waits.
+    Instant turn_ended_at{};
+    StopStep stop = StopStep::none;
+    Instant stop_asked_at{};
+    std::optional<Instant> start_asked_at;
+    int start_attempts = 0;
+    std::optional<bool> plugged;
+    Instant plugged_changed_at{};
+    std::string vehicle;  ///< Alias of the matched vehicle; empty: none.
+    double vehicle_confidence = 0;
+    Session session;
+};
+
+/// What one decision must know of those before it.
+struct Memory {
+    std::optional<Instant> decided_at;
+    int local_day = 0;
+    std::optional<Instant> site_at;  ///< When the newest sample with a usable grid power was true.
+    Instant sample_at{};             ///< When that sample was first looked at.
+    bool battery_seen = false;
+    double available_w = 0;  ///< For all chargers together, by the newest sample.
+    History<8> available_w_history;
+    History<8> room_w;                      ///< Drawn by the chargers plus export: import is what goes beyond.
+    std::array<History<8>, 3> line_room_a;  ///< What the main fuse leaves to the chargers, per house phase.
+    bool line_room_known = false;
+    std::optional<Instant> shortage_since;    ///< A shared limit leaves less than what is charging needs at least.
+    std::optional<Instant> shortage_stop_at;  ///< When that last stopped a charger.
+    std::vector<ChargerMemory> chargers;      ///< Sorted by id.
+    struct VehiclePlug {
+        std::string alias;
+        std::optional<bool> plugged;
+        Instant changed_at{};
+    };
+    std::vector<VehiclePlug> vehicles;  ///< Sorted by alias.
+};
+
+/// Wanted of a vehicle: `vehicle/<alias>/command/<command>/set`.
+struct VehicleCommand {
+    std::string alias;
+    const char* command;  ///< charge_start, charge_stop
+    bool operator==(const VehicleCommand&) const = default;
+};
+
+struct ChargerDecision {
+    std::string id;
+    double target_a = 0;
+    Reason reason = Reason::mode_off;
+    std::optional<double> countdown_s;
+    Limit binding = Limit::none;
+    double amount_w = 0;  ///< The power the reason speaks of.
+    double asked_a = 0;   ///< What an order asked for, before limits.
+    int priority = 0;
+    double max_a = 0;
+    std::string vehicle;
+    bool warning = false;  ///< Deserves a person's attention.
+};
+
+struct Decision {
+    std::vector<ChargerDecision> chargers;  ///< In the order of the inputs.
+    std::vector<VehicleCommand> commands;
+    std::optional<double> surplus_w;  ///< Available to all chargers together.
+    Memory memory;
+};
+
+}  // namespace policy_engine
