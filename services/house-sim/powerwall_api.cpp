@@ -128,7 +128,7 @@ std::optional<http::Response> PowerwallApi::answer(const http::Request& request,
     if (path == "/api/meters/site") {
         return json_response(200, site_meter(house));
     }
-    if (path == "/api/system_status/soe") {
+    if (path == "/api/system_status/soe" && house.has_battery()) {
         return json_response(200, {{"percentage", raw_percentage(house.flow().battery_soc_pct)}});
     }
     if (path == "/api/system_status/grid_status") {

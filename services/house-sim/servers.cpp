@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "house-sim/certificate.hpp"
+#include "house-sim/http_server.hpp"
 #include "house-sim/line_port.hpp"
 #include "house-sim/modbus_server.hpp"
 #include "scheduling/event_loop.hpp"
@@ -16,6 +18,8 @@ namespace house_sim {
 struct Servers::Impl {
     std::unique_ptr<LinePort> line;
     std::unique_ptr<ModbusServer> modbus;
+    std::unique_ptr<Certificate> certificate;
+    std::vector<std::unique_ptr<HttpServer>> http;
     std::string ready_file;
 };
 
@@ -37,6 +41,24 @@ Servers::Servers(HouseSim& house, scheduling::EventLoop& loop) : impl_(std::make
             [&house](std::span<const std::uint8_t> frame) { return house.modbus(frame); });
         ready["modbus_port"] = impl_->modbus->port();
     }
+    if (config.ports.powerwall) {
+        impl_->certificate = std::make_unique<Certificate>();
+        ready["powerwall_pin"] = impl_->certificate->pin();
+    }
+    const auto offer = [&](const char* key, std::optional<int> port, const Certificate* certificate,
+                           HttpServer::Answer answer) {
+        if (port) {
+            const HttpServer::Options options{.host = config.ports.host, .port = *port, .certificate = certificate};
+            ready[key] =
+                impl_->http.emplace_back(std::make_unique<HttpServer>(loop, options, std::move(answer)))->port();
+        }
+    };
+    offer("powerwall_port", config.ports.powerwall, impl_->certificate.get(),
+          [&house](const http::Request& request) { return house.powerwall(request); });
+    offer("tesla_port", config.ports.tesla, nullptr,
+          [&house](const http::Request& request) { return house.tesla(request); });
+    offer("truth_port", config.ports.truth, nullptr,
+          [&house](const http::Request& request) { return std::optional(house.truth(request)); });
     spdlog::info("ready: {}", ready.dump());
     if (!config.ready_file.empty()) {
         storage::write_atomically(config.ready_file, ready.dump(2) + "\n");
