@@ -1,0 +1,171 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduling/scheduler.hpp"
+#include "twc-bus/allocator.hpp"
+#include "twc-bus/claim.hpp"
+#include "twc-bus/inquiry.hpp"
+#include "twc-bus/protocol.hpp"
+
+namespace twc_bus {
+
+/// A charger remembered from before a restart: heartbeated at once, because silence makes its car show a fault.
+struct KnownCharger {
+    UnitId id = 0;
+    std::optional<int> protocol;
+    int granted_ca = 0;
+};
+
+struct MasterSettings {
+    UnitId master_id = 0x7777;
+    std::uint8_t sign = 0x77;  ///< Constant until restart; nobody was ever seen to check it.
+    Limits limits;
+    /// Nothing is raised this long after a start without remembered chargers, so that units another master left
+    /// charging announce themselves or open their contactors first.
+    scheduling::Duration listen{};
+};
+
+/// One Wall Connector on the bus.
+struct Charger {
+    UnitId id = 0;
+    bool linked = true;  ///< Gets heartbeats. When not: it has not answered, its claim stands until it must be off.
+    std::optional<int> protocol;
+    std::optional<int> rating_ca;
+    std::optional<SlaveHeartbeat> last;  ///< Newest answer.
+    std::optional<scheduling::Instant> last_answer;
+    Claim claim;
+    Inquiry inquiry;
+    Grant grant;
+    bool id_shared = false;  ///< Two units answer to this ID.
+
+    bool drawing() const { return last && last->drawn_ca >= drawing_ca; }
+
+private:
+    friend class BusMaster;
+
+    std::optional<int> wish_ca;        // none: leave it as it is
+    std::optional<int> remembered_ca;  // granted before the restart
+    scheduling::Instant linked_since;
+    scheduling::Instant next_due;
+    scheduling::Instant last_sent;
+    bool fresh = true;    // to be asked what it works to before it is told anything
+    bool urgent = false;  // the grant changed and was not sent yet
+    bool reassert = false;
+    int unechoed = 0;       // answers running that did not echo the limit sent with the heartbeat
+    int announcements = 0;  // FD E2 running without a heartbeat answer between
+    std::vector<std::uint8_t> signs;
+};
+
+enum class NoticeKind { linked, lost, reset, foreign_master, foreign_master_gone, id_conflict, id_shared, too_many };
+
+/// Something people should hear about.
+struct Notice {
+    NoticeKind kind;
+    UnitId id = 0;
+    std::string words;
+};
+
+/// Since start.
+struct MasterStatistics {
+    std::uint64_t heartbeats = 0;
+    std::uint64_t queries = 0;
+    std::uint64_t lost_answers = 0;
+    std::uint64_t late_answers = 0;       ///< After the answer window had closed.
+    std::uint64_t unknown_frames = 0;     ///< Verified, but no message we know.
+    std::uint64_t own_echoes = 0;         ///< Our own frames, returned by the adapter.
+    std::deque<double> answer_delays_ms;  ///< The newest, from the end of the request to the end of the answer.
+};
+
+/// Plays the master Wall Connector: who is told what and when. Knows no I/O and no clock: frames and time go in,
+/// frames come out. The line carries one transaction at a time.
+class BusMaster {
+public:
+    BusMaster(MasterSettings settings, const std::vector<KnownCharger>& known, scheduling::Instant now);
+
+    /// The line was opened or lost.
+    void on_link(bool up, scheduling::Instant now);
+    /// Bytes arrived, of whatever kind: someone is talking.
+    void on_activity(scheduling::Instant now);
+    /// A frame that verified. Returns the charger, if it was an answer to a heartbeat.
+    std::optional<UnitId> on_body(std::span<const std::uint8_t> body, scheduling::Instant now);
+
+    /// What each charger is to be allowed, in hundredths of an amp. A charger without a wish is left as it is.
+    void set_wishes(const std::map<UnitId, int>& wishes);
+
+    struct Step {
+        std::optional<Bytes> body;  ///< To be sent now; ask again right after.
+        scheduling::Instant wake;   ///< Otherwise: when to ask again, if nothing happens before.
+    };
+    Step next(scheduling::Instant now);
+
+    const std::map<UnitId, Charger>& chargers() const { return chargers_; }
+    bool link_up() const { return link_up_; }
+    bool hears_other_master() const { return foreign_until_.has_value(); }
+    bool listening(scheduling::Instant now) const { return now < listen_until_; }
+    /// What all chargers together may draw now, as far as confirmed. Units remembered but not heard yet count with
+    /// what the wiring leaves at most, because they were within it before.
+    int granted_sum_ca() const;
+    const MasterStatistics& statistics() const { return statistics_; }
+    std::vector<Notice> take_notices() { return std::exchange(notices_, {}); }
+
+private:
+    struct Transaction {
+        UnitId charger = 0;
+        std::optional<Query> query;  ///< none: heartbeat
+        bool carries_limit = false;
+        scheduling::Instant sent;
+        scheduling::Instant deadline;
+    };
+
+    void handle(const SlaveLinkReady& message, scheduling::Instant now);
+    void handle(const SlaveHeartbeat& message, scheduling::Instant now);
+    template <class Report>
+    void handle_report(UnitId sender, Query query, const Report& report, scheduling::Instant now);
+    void note_other_master(UnitId id, std::span<const std::uint8_t> body, scheduling::Instant now);
+    void note_id_conflict();
+    void note_sign(Charger& charger, std::uint8_t sign);
+    void close_transaction(UnitId charger, std::optional<Query> query, scheduling::Instant now);
+    void adopt_first_answer(Charger& charger);
+
+    void expire(scheduling::Instant now);
+    void drop_silent_chargers(scheduling::Instant now);
+    void reallocate(scheduling::Instant now);
+    Charger* most_pressing(scheduling::Instant now);
+    MasterHeartbeat heartbeat_for(const Charger& charger) const;
+    std::uint8_t limit_command(const Charger& charger) const;
+    Step send_heartbeat(Charger& charger, scheduling::Instant now);
+    std::optional<Step> send_link_ready(scheduling::Instant now, scheduling::Instant earliest);
+    std::optional<Step> send_query(scheduling::Instant now, scheduling::Instant earliest);
+    Step send(Bytes body, scheduling::Instant now);
+    void queue_link_ready(int first_stage, int second_stage, scheduling::Instant now);
+    scheduling::Instant earliest_due() const;
+    std::size_t linked_count() const;
+
+    MasterSettings settings_;
+    Allocator allocator_;
+    std::map<UnitId, Charger> chargers_;
+    bool link_up_ = false;
+    scheduling::Instant listen_until_;
+    std::optional<Transaction> transaction_;
+    scheduling::Instant quiet_until_;
+
+    std::deque<int> link_ready_;  ///< Stages still to be sent.
+    scheduling::Instant link_ready_at_;
+    UnitId last_queried_ = 0;
+
+    std::deque<std::pair<Bytes, scheduling::Instant>> recently_sent_;
+    std::optional<std::pair<UnitId, scheduling::Instant>> suspected_master_;
+    std::optional<scheduling::Instant> foreign_until_;
+    std::vector<UnitId> turned_away_;
+    std::optional<scheduling::Instant> conflict_at_;
+
+    std::vector<Notice> notices_;
+    MasterStatistics statistics_;
+};
+
+}  // namespace twc_bus

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "twc-bus/frame.hpp"
+
+namespace twc_bus {
+
+/// A line that carries bytes to and from the RS-485 bus. Loop thread only; handlers run on the loop, never inside
+/// a call to the link. Repairs itself: after `down` it tries again until closed.
+class ByteLink {
+public:
+    struct Handlers {
+        std::function<void(std::span<const std::uint8_t>)> bytes;
+        std::function<void()> up;
+        /// Once per outage and again when the reason changes; in words a user can act on.
+        std::function<void(const std::string& reason)> down;
+    };
+
+    ByteLink() = default;
+    ByteLink(const ByteLink&) = delete;
+    ByteLink& operator=(const ByteLink&) = delete;
+    virtual ~ByteLink() = default;
+
+    virtual void open(Handlers handlers) = 0;
+    /// No handler is called after this; the device is free for others.
+    virtual void close() = 0;
+    /// Never blocks. What does not fit into the device because it hangs is dropped; while down, everything is.
+    virtual void write(Bytes bytes) = 0;
+};
+
+}  // namespace twc_bus

@@ -1,0 +1,125 @@
+#include "twc-bus/charger_view.hpp"
+
+#include <fmt/format.h>
+
+namespace twc_bus {
+
+namespace {
+
+constexpr double amps(int ca) { return ca / 100.0; }
+
+constexpr std::uint8_t fault_state = 0x02;
+
+// TWC protocol notes, section 5.
+const char* word_for(std::uint8_t state) {
+    switch (state) {
+        case 0x00:
+            return "ready";
+        case 0x01:
+            return "charging";
+        case fault_state:
+            return "fault";
+        case 0x03:
+            return "plugged";
+        case 0x04:
+            return "waiting";
+        case 0x05:
+            return "busy";
+        case 0x06:
+        case 0x07:
+        case 0x09:
+        case 0x0A:
+            return "adjusting";
+        case 0x08:
+            return "starting";
+        default:
+            return "unknown";
+    }
+}
+
+// The state alone is unreliable: whoever draws 1 A is charging.
+const char* state_word(const Charger& charger) {
+    const char* word = word_for(charger.last->state);
+    const bool contradicted = charger.drawing() && (charger.last->state == 0x00 || charger.last->state == 0x03 ||
+                                                    charger.last->state == 0x04 || charger.last->state > 0x0A);
+    return contradicted ? "charging" : word;
+}
+
+}  // namespace
+
+double power_w(const Charger& charger, const Mains& mains) {
+    if (!charger.drawing()) {
+        return 0;
+    }
+    const double drawn_a = amps(charger.last->drawn_ca);
+    const int phases = charger.inquiry.phases().value_or(mains.phases);
+    const auto& volts = charger.inquiry.volts();
+    if (!volts || (*volts)[0] == 0) {
+        return drawn_a * mains.voltage_v * phases;
+    }
+    double sum_v = 0;
+    for (std::size_t phase = 0; phase < static_cast<std::size_t>(phases); ++phase) {
+        sum_v += (*volts)[phase];
+    }
+    return drawn_a * sum_v;
+}
+
+std::optional<std::string> fault_of(const Charger& charger, const Limits& limits) {
+    if (!charger.linked) {
+        return "does not answer";
+    }
+    if (charger.id_shared) {
+        return "two units use this ID";
+    }
+    if (!charger.last) {
+        return std::nullopt;
+    }
+    if (charger.last->state == fault_state) {
+        return "the unit reports an error (state 02)";
+    }
+    if (charger.claim.certain_ca() > limits.charger_max_ca + meter_error_ca) {
+        return fmt::format("works to {:.2f} A, more than it may", amps(charger.claim.certain_ca()));
+    }
+    return std::nullopt;
+}
+
+contract::ChargerState describe(const Charger& charger, const EnergyTotals& totals, const Mains& mains,
+                                const Limits& limits) {
+    contract::ChargerState state;
+    state.energy_kwh = totals.energy_kwh;
+    state.session_kwh = totals.session_kwh;
+    state.session_start = totals.session_start;
+    state.protocol = charger.protocol;
+    state.fault = fault_of(charger, limits);
+    if (charger.rating_ca) {
+        state.max_a = amps(*charger.rating_ca);
+    }
+    const auto& inquiry = charger.inquiry;
+    state.vin = inquiry.vin();
+    state.serial = inquiry.serial();
+    state.firmware = inquiry.firmware();
+    if (inquiry.lifetime_kwh()) {
+        state.lifetime_kwh = *inquiry.lifetime_kwh();
+    }
+    if (!charger.linked || !charger.last) {
+        return state;
+    }
+    state.state = state_word(charger);
+    state.state_code = charger.last->state;
+    state.plugged = inquiry.plugged();
+    state.charging = charger.drawing();
+    state.limit_a = amps(charger.last->limit_ca);
+    state.granted_a = amps(charger.grant.ca);
+    state.current_a = amps(charger.last->drawn_ca);
+    state.power_w = power_w(charger, mains);
+    state.phases = inquiry.phases();
+    if (const auto& volts = inquiry.volts()) {
+        const auto shown = [](std::uint16_t value) { return value > 0 ? std::optional<double>(value) : std::nullopt; };
+        state.voltage_l1_v = shown((*volts)[0]);
+        state.voltage_l2_v = shown((*volts)[1]);
+        state.voltage_l3_v = shown((*volts)[2]);
+    }
+    return state;
+}
+
+}  // namespace twc_bus

@@ -1,0 +1,122 @@
+#include "twc-bus/config.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "twc-bus/serial_link.hpp"
+#include "twc-bus/tcp_link.hpp"
+
+namespace twc_bus {
+
+namespace {
+
+constexpr std::string_view tcp_scheme = "tcp://";
+
+struct HostAndPort {
+    std::string host;
+    std::string port;
+};
+
+// IPv6 addresses in brackets.
+std::optional<HostAndPort> split_address(std::string_view address) {
+    const auto colon = address.rfind(':');
+    if (colon == std::string_view::npos || colon == 0) {
+        return std::nullopt;
+    }
+    std::string host(address.substr(0, colon));
+    std::string port(address.substr(colon + 1));
+    const bool is_number = !port.empty() && port.find_first_not_of("0123456789") == std::string::npos;
+    constexpr std::size_t longest_port = 5;
+    if (!is_number || port.size() > longest_port || std::stoi(port) < 1 || std::stoi(port) > 0xFFFF) {
+        return std::nullopt;
+    }
+    if (host.starts_with('[') && host.ends_with(']')) {
+        host = host.substr(1, host.size() - 2);
+    }
+    return HostAndPort{std::move(host), std::move(port)};
+}
+
+std::string read_port(const config::Section& bus) {
+    auto port = bus.text("port");
+    const bool is_tcp = port.starts_with(tcp_scheme);
+    if (!port.empty() && !port.starts_with('/') &&
+        !(is_tcp && split_address(std::string_view(port).substr(tcp_scheme.size())))) {
+        bus.report("port",
+                   fmt::format("\"{}\" is neither a device path such as /dev/ttyUSB0 nor tcp://host:port", port));
+    }
+    return port;
+}
+
+UnitId read_master_id(const config::Section& bus) {
+    const auto text = bus.text_or("master_id", "7777");
+    const auto id = unit_id_from_text(text);
+    const auto is_special = [](unsigned byte) { return byte == 0xC0 || byte == 0xDB; };
+    const bool usable = id && *id != 0 && *id != 0xFFFF && !is_special(*id >> 8U) && !is_special(*id & 0xFFU);
+    if (!usable) {
+        bus.report("master_id", fmt::format("\"{}\" must be four hexadecimal digits in quotes, not 0000 or FFFF and "
+                                            "without the bytes C0 and DB, which the bus escapes",
+                                            text));
+        return 0x7777;
+    }
+    return *id;
+}
+
+int centiamps(double amps) { return static_cast<int>(std::lround(amps * 100)); }
+
+// A fail-safe above the wiring limit for three chargers is no danger: when the lease lapses nobody is raised.
+Limits read_limits(const config::Section& section) {
+    constexpr double largest_unit_a = 80;
+    constexpr double largest_wiring_a = 240;
+    const Limits limits{.wiring_ca = centiamps(section.number("wiring_max_a", 5, largest_wiring_a)),
+                        .charger_max_ca = centiamps(section.number("charger_max_a", 5, largest_unit_a)),
+                        .charger_min_ca = centiamps(section.number_or("charger_min_a", 6, 5, 32)),
+                        .failsafe_ca = centiamps(section.number_or("failsafe_a", 6, 0, largest_unit_a))};
+    if (limits.charger_max_ca > limits.wiring_ca) {
+        section.report("charger_max_a", fmt::format("{:g} A for one charger is above wiring_max_a, {:g} A for all",
+                                                    limits.charger_max_ca / 100.0, limits.wiring_ca / 100.0));
+    }
+    if (limits.charger_min_ca > limits.charger_max_ca) {
+        section.report("charger_min_a", fmt::format("{:g} A is above charger_max_a, {:g} A",
+                                                    limits.charger_min_ca / 100.0, limits.charger_max_ca / 100.0));
+    }
+    if (limits.failsafe_ca > limits.charger_max_ca) {
+        section.report("failsafe_a", fmt::format("{:g} A is above charger_max_a, {:g} A", limits.failsafe_ca / 100.0,
+                                                 limits.charger_max_ca / 100.0));
+    }
+    if (limits.failsafe_ca > 0 && limits.failsafe_ca < limits.charger_min_ca) {
+        section.report("failsafe_a",
+                       fmt::format("{:g} A is below charger_min_a, {:g} A: use 0 to stop, or at least the minimum",
+                                   limits.failsafe_ca / 100.0, limits.charger_min_ca / 100.0));
+    }
+    return limits;
+}
+
+}  // namespace
+
+Config read_config(const config::Section& root) {
+    const auto bus = root.section("bus");
+    const auto limits = root.section("limits");
+    const auto mains = root.section("mains");
+    Config config{.port = read_port(bus),
+                  .master_id = read_master_id(bus),
+                  .listen = bus.seconds_or("listen_s", 30, 0, 60),
+                  .limits = read_limits(limits),
+                  .mains = {.voltage_v = mains.number_or("voltage_v", 230, 90, 300),
+                            .phases = mains.integer_or("phases", 1, 1, 3)},
+                  .state_file = root.text("state_file")};
+    bus.reject_unknown_keys();
+    limits.reject_unknown_keys();
+    mains.reject_unknown_keys();
+    return config;
+}
+
+std::unique_ptr<ByteLink> make_link(const std::string& port, scheduling::EventLoop& loop) {
+    if (port.starts_with(tcp_scheme)) {
+        auto address = split_address(std::string_view(port).substr(tcp_scheme.size())).value();
+        return std::make_unique<TcpLink>(loop, std::move(address.host), std::move(address.port));
+    }
+    return std::make_unique<SerialLink>(loop, port);
+}
+
+}  // namespace twc_bus

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "config/section.hpp"
+#include "scheduling/event_loop.hpp"
+#include "twc-bus/allocator.hpp"
+#include "twc-bus/byte_link.hpp"
+#include "twc-bus/charger_view.hpp"
+
+namespace twc_bus {
+
+struct Config {
+    std::string port;  ///< A serial device, or tcp://host:port.
+    UnitId master_id = 0x7777;
+    std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
+    Limits limits;
+    Mains mains;
+    std::filesystem::path state_file;
+};
+
+/// Problems are reported through the section.
+Config read_config(const config::Section& root);
+
+/// The link that `port` names.
+std::unique_ptr<ByteLink> make_link(const std::string& port, scheduling::EventLoop& loop);
+
+}  // namespace twc_bus

@@ -1,0 +1,25 @@
+#include "service/run_service.hpp"
+#include "twc-bus/twc_bus.hpp"
+
+namespace {
+
+struct Running {
+    Running(const twc_bus::Config& config, service::Process& process)
+        : link(twc_bus::make_link(config.port, process.event_loop)), bus(config, process.environment, *link) {}
+
+    std::unique_ptr<twc_bus::ByteLink> link;
+    twc_bus::TwcBus bus;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const service::Description about{
+        .name = "twc-bus",
+        .summary = "Master of the RS-485 bus of Tesla Gen 2 Wall Connectors; keeps the current limits."};
+    return service::run(about, argc, argv, [](const config::Section& root) -> service::Start {
+        return [config = twc_bus::read_config(root)](service::Process& process) -> std::shared_ptr<void> {
+            return std::make_shared<Running>(config, process);
+        };
+    });
+}

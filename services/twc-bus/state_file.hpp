@@ -1,0 +1,31 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "twc-bus/bus_master.hpp"
+#include "twc-bus/session.hpp"
+
+namespace twc_bus {
+
+/// What outlives the process.
+struct SavedCharger {
+    std::optional<int> protocol;
+    int granted_ca = 0;
+    bool linked = false;  ///< To be heartbeated at once after a restart.
+    EnergyTotals totals;
+    bool operator==(const SavedCharger&) const = default;
+};
+
+struct SavedState {
+    bool estop = false;
+    std::map<UnitId, SavedCharger> chargers;
+    bool operator==(const SavedState&) const = default;
+};
+
+std::string to_json_text(const SavedState& state);
+/// Throws contract::Invalid, which names the field.
+SavedState saved_state_from_text(std::string_view text);
+
+}  // namespace twc_bus

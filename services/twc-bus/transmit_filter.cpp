@@ -1,0 +1,59 @@
+#include "twc-bus/transmit_filter.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace twc_bus {
+
+namespace {
+
+std::optional<std::string> refusal_of_heartbeat(std::span<const std::uint8_t> body, int max_ca) {
+    const std::uint8_t command = body[6];
+    const int limit_ca = (body[7] << 8) | body[8];
+    if (command != 0x00 && command != 0x05 && command != 0x08 && command != 0x09) {
+        return fmt::format("heartbeat command {:02X} is not on the list", command);
+    }
+    if (command == 0x00 && limit_ca != 0) {
+        return "a heartbeat without change carries a limit";
+    }
+    if (limit_ca > max_ca) {
+        return fmt::format("a limit of {:.2f} A is above the configured {:.2f} A", limit_ca / 100.0, max_ca / 100.0);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, int max_ca) {
+    if (body.size() != 13 && body.size() != 15) {
+        return fmt::format("a body of {} bytes", body.size());
+    }
+    switch ((body[0] << 8) | body[1]) {
+        case 0xFCE1:
+        case 0xFBE2:
+        case 0xFBEB:
+        case 0xFBEC:
+        case 0xFBED:
+        case 0xFBEE:
+        case 0xFBEF:
+        case 0xFBF1:
+            return std::nullopt;
+        case 0xFBE0:
+            return refusal_of_heartbeat(body, max_ca);
+        default:
+            return fmt::format("{:02X} {:02X} is not on the list", body[0], body[1]);
+    }
+}
+
+bool Transmitter::send(std::span<const std::uint8_t> body) {
+    if (const auto refusal = refusal_to_send(body, max_ca_)) {
+        ++refused_;
+        spdlog::error("frame not sent: {}", *refusal);
+        return false;
+    }
+    ++sent_;
+    link_.write(encode_frame(body));
+    return true;
+}
+
+}  // namespace twc_bus

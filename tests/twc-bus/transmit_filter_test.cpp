@@ -1,0 +1,102 @@
+#include "twc-bus/transmit_filter.hpp"
+
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "vectors.hpp"
+
+using namespace twc_bus;
+
+namespace {
+
+constexpr int max_ca = 3200;
+
+struct RecordingLink final : ByteLink {
+    void open(Handlers /*handlers*/) override {}
+    void close() override {}
+    void write(Bytes bytes) override { written.push_back(std::move(bytes)); }
+    std::vector<Bytes> written;
+};
+
+Bytes body_of(std::uint8_t type, std::uint8_t command, std::size_t length) {
+    Bytes body(length, 0);
+    body[0] = type;
+    body[1] = command;
+    return body;
+}
+
+Bytes heartbeat(std::uint8_t command, int limit_ca, std::size_t length = 15) {
+    Bytes body = body_of(0xFB, 0xE0, length);
+    body[6] = command;
+    body[7] = static_cast<std::uint8_t>(limit_ca >> 8);
+    body[8] = static_cast<std::uint8_t>(limit_ca & 0xFF);
+    return body;
+}
+
+}  // namespace
+
+TEST_CASE("transmit filter: frames that destroy a unit cannot be sent") {
+    RecordingLink link;
+    Transmitter transmitter(link, max_ca);
+    CHECK_FALSE(transmitter.send(body_of(0xFC, 0x19, 15)));
+    CHECK_FALSE(transmitter.send(body_of(0xFC, 0x19, 13)));
+    CHECK_FALSE(transmitter.send(body_of(0xFC, 0x1A, 15)));
+    CHECK_FALSE(transmitter.send(body_of(0xFB, 0xE8, 15)));
+    CHECK(link.written.empty());
+    CHECK(transmitter.refused() == 4);
+}
+
+TEST_CASE("transmit filter: of all types and commands only the list passes") {
+    const std::set<int> allowed{0xFCE1, 0xFBE2, 0xFBE0, 0xFBEB, 0xFBEC, 0xFBED, 0xFBEE, 0xFBEF, 0xFBF1};
+    RecordingLink link;
+    Transmitter transmitter(link, max_ca);
+    std::set<int> passed;
+    for (int word = 0; word <= 0xFFFF; ++word) {
+        const auto body = body_of(static_cast<std::uint8_t>(word >> 8), static_cast<std::uint8_t>(word & 0xFF), 15);
+        if (transmitter.send(body)) {
+            passed.insert(word);
+        }
+    }
+    CHECK(passed == allowed);
+    CHECK(link.written.size() == allowed.size());
+}
+
+TEST_CASE("transmit filter: of all heartbeat commands only 00, 05, 08 and 09 pass") {
+    std::set<int> passed;
+    for (int command = 0; command <= 0xFF; ++command) {
+        if (!refusal_to_send(heartbeat(static_cast<std::uint8_t>(command), 0), max_ca)) {
+            passed.insert(command);
+        }
+    }
+    CHECK(passed == std::set<int>{0x00, 0x05, 0x08, 0x09});
+}
+
+TEST_CASE("transmit filter: no limit above the configured one passes") {
+    for (const auto command : {std::uint8_t{0x05}, std::uint8_t{0x08}, std::uint8_t{0x09}}) {
+        for (int limit_ca = 0; limit_ca <= 0xFFFF; ++limit_ca) {
+            const bool passes = !refusal_to_send(heartbeat(command, limit_ca), max_ca);
+            REQUIRE(passes == (limit_ca <= max_ca));
+        }
+    }
+    CHECK(refusal_to_send(heartbeat(0x00, 1), max_ca));
+    CHECK(refusal_to_send(vectors::body("B14"), max_ca));
+    CHECK(refusal_to_send(vectors::body("B09"), max_ca));
+}
+
+TEST_CASE("transmit filter: bodies of any other length than 13 and 15 do not pass") {
+    for (std::size_t length = 2; length <= 40; ++length) {
+        const bool passes = !refusal_to_send(body_of(0xFC, 0xE1, length), max_ca);
+        CHECK(passes == (length == 13 || length == 15));
+    }
+    CHECK(refusal_to_send(Bytes{}, max_ca));
+}
+
+TEST_CASE("transmit filter: what passes is written as a frame") {
+    RecordingLink link;
+    Transmitter transmitter(link, max_ca);
+    CHECK(transmitter.send(vectors::body("A11")));
+    REQUIRE(link.written.size() == 1);
+    CHECK(link.written.front() == vectors::bytes("C0 FB E0 77 77 40 85 09 0C 80 00 00 00 00 00 00 28 C0"));
+    CHECK(transmitter.sent() == 1);
+}

@@ -1,0 +1,434 @@
+#include "twc-bus/twc_bus.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "contract/messages.hpp"
+#include "messaging/in_memory_broker.hpp"
+#include "scheduling/simulated_loop.hpp"
+#include "slave_model.hpp"
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using slave_model::Line;
+using slave_model::Slave;
+
+namespace {
+
+struct Folder {
+    Folder() : path(std::filesystem::temp_directory_path() / ("twc-bus-test-" + std::to_string(getpid()))) {
+        std::filesystem::remove_all(path);
+        std::filesystem::create_directories(path);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() { std::filesystem::remove_all(path); }
+    std::filesystem::path path;
+};
+
+/// The service with its broker and its wires, in virtual time.
+struct World {
+    explicit World(double wiring_a = 32) {
+        config.port = "/dev/test";
+        config.listen = 0ms;
+        config.limits = {.wiring_ca = static_cast<int>(wiring_a * 100),
+                         .charger_max_ca = 3200,
+                         .charger_min_ca = 600,
+                         .failsafe_ca = 600};
+        config.state_file = folder.path / "state.json";
+        broker.tap([this](const std::string& sender, const messaging::Publication& publication) {
+            if (sender == "twc-bus") {
+                published.push_back(publication);
+            }
+        });
+    }
+
+    void start() {
+        client = broker.connect("twc-bus");
+        environment.emplace(
+            service::Environment{loop, workers, *client, contract::Topics("twc"), "twc-bus", /*flat_topics=*/true});
+        bus.emplace(config, *environment, line);
+    }
+    void stop() {
+        bus.reset();
+        environment.reset();
+        client.reset();
+    }
+    void send(const std::string& topic, const std::string& payload, bool retained = false) {
+        policy->publish({.topic = topic, .payload = payload, .retained = retained, .qos = 1});
+        loop.run_for(1ms);
+    }
+    void lease(const json& chargers, double ttl_s = 30) {
+        send("twc/bus/limit/set", json{{"ttl_s", ttl_s}, {"seq", ++seq}, {"chargers", chargers}}.dump());
+    }
+    /// Renews the lease every 5 s while time passes.
+    void run_with_lease(const json& chargers, std::chrono::seconds duration) {
+        for (auto passed = 0s; passed < duration; passed += 5s) {
+            lease(chargers);
+            loop.run_for(5s);
+        }
+    }
+    contract::BusState state() { return contract::from_text<contract::BusState>(*broker.retained("twc/bus/state")); }
+    contract::ChargerState charger(const std::string& id) {
+        return contract::from_text<contract::ChargerState>(*broker.retained("twc/charger/" + id + "/state"));
+    }
+    std::vector<json> events(const std::string& topic, const std::string& type) {
+        std::vector<json> found;
+        for (const auto& publication : published) {
+            if (publication.topic == topic) {
+                auto event = json::parse(publication.payload);
+                if (event["event_type"] == type) {
+                    found.push_back(std::move(event));
+                }
+            }
+        }
+        return found;
+    }
+    std::vector<json> rejections() { return events("twc/service/twc-bus/event", "command_rejected"); }
+
+    Folder folder;
+    std::vector<messaging::Publication> published;
+    scheduling::SimulatedLoop loop{scheduling::WallTime{std::chrono::seconds(1'790'000'000)}};
+    scheduling::SimulatedWorkerFactory workers{loop};
+    messaging::InMemoryBroker broker{loop};
+    std::unique_ptr<messaging::InMemoryClient> policy = broker.connect("policy-engine");
+    std::unique_ptr<messaging::InMemoryClient> client;
+    std::optional<service::Environment> environment;
+    Line line{loop};
+    twc_bus::Config config;
+    std::optional<twc_bus::TwcBus> bus;
+    std::int64_t seq = 0;
+};
+
+}  // namespace
+
+TEST_CASE("twc-bus: finds a charger, gives it what policy-engine allows and publishes what it does") {
+    for (const int protocol : {1, 2}) {
+        CAPTURE(protocol);
+        World world;
+        auto& slave = world.line.add({.id = 0x7744, .protocol = protocol});
+        slave.plug_in();
+        world.start();
+        world.loop.run_for(15s);
+        CHECK(world.state().chargers == std::vector<std::string>{"7744"});
+        CHECK(*world.broker.retained("twc/charger/7744/availability") == "online");
+
+        world.run_with_lease({{"7744", 16}}, 30s);
+
+        CHECK(slave.limit_ca == 1600);
+        const auto state = world.charger("7744");
+        CHECK(state.state == "charging");
+        CHECK(state.charging == true);
+        CHECK(state.plugged == true);
+        CHECK(state.limit_a == 16);
+        CHECK(state.granted_a == 16);
+        CHECK(state.current_a == 16);
+        CHECK(state.power_w == doctest::Approx(230 * 16));
+        CHECK(state.protocol == protocol);
+        CHECK(state.max_a == 32);
+        CHECK(world.state().granted_a == 16);
+        CHECK(world.state().drawn_a == 16);
+        CHECK(world.state().link == "ok");
+        CHECK_FALSE(world.state().failsafe);
+        CHECK(world.events("twc/charger/7744/event", "plugged").size() == 1);
+        CHECK(world.events("twc/charger/7744/event", "session_started").size() == 1);
+        CHECK(*world.broker.retained("twc/charger/7744/current_a") == "16.0");
+    }
+}
+
+TEST_CASE("twc-bus: a lapsed lease steps down to the fail-safe, heartbeats go on, a new lease recovers") {
+    World world(64);
+    auto& first = world.line.add({.id = 0x7744});
+    auto& second = world.line.add({.id = 0x7745});
+    first.plug_in();
+    second.plug_in();
+    second.protocol = 1;
+    world.start();
+    world.run_with_lease({{"7744", 20}, {"7745", 0}}, 40s);
+    REQUIRE(first.limit_ca == 2000);
+
+    world.loop.run_for(31s);
+
+    CHECK(first.limit_ca == 600);
+    CHECK(second.limit_ca == 0);
+    CHECK(world.state().failsafe);
+    CHECK(world.state().reason == "limits not renewed in time: at most 6 A each");
+    CHECK_FALSE(world.state().lease_s);
+    CHECK(world.events("twc/service/twc-bus/event", "failsafe").size() == 1);
+    const auto heard = first.heartbeats.size();
+    world.loop.run_for(60s);
+    CHECK(first.heartbeats.size() >= heard + 55);
+    CHECK(first.state == 0x01);
+
+    world.run_with_lease({{"7744", 20}, {"7745", 10}}, 20s);
+    CHECK(first.limit_ca == 2000);
+    CHECK(second.limit_ca == 1000);
+    CHECK_FALSE(world.state().failsafe);
+}
+
+TEST_CASE("twc-bus: a charger the lease does not name gets nothing") {
+    World world(64);
+    auto& first = world.line.add({.id = 0x7744});
+    auto& second = world.line.add({.id = 0x7745, .protocol = 1});
+    first.plug_in();
+    second.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 10}, {"7745", 10}}, 30s);
+    REQUIRE(second.limit_ca == 1000);
+
+    world.run_with_lease({{"7744", 10}}, 5s);
+
+    CHECK(first.limit_ca == 1000);
+    CHECK(second.limit_ca == 0);
+}
+
+TEST_CASE("twc-bus: a changed limit is on the wire within 50 ms in the median") {
+    World world(96);
+    for (const auto id : {std::uint16_t{0x7744}, std::uint16_t{0x7745}, std::uint16_t{0x7746}}) {
+        world.line.add({.id = id}).plug_in();
+    }
+    world.start();
+    world.run_with_lease({{"7744", 10}, {"7745", 10}, {"7746", 10}}, 60s);
+
+    std::vector<double> delays_ms;
+    for (int i = 0; i < 60; ++i) {
+        world.loop.run_for(1700ms + std::chrono::milliseconds(37 * i % 1000));
+        const auto before = world.loop.now();
+        const int amps = 10 + 1 + i % 3;
+        world.lease({{"7744", amps}, {"7745", 10}, {"7746", 10}});
+        world.loop.run_for(1s);
+        for (const auto& [at, body] : world.line.sent) {
+            if (at >= before && body[1] == 0xE0 && ((body[7] << 8) | body[8]) == amps * 100) {
+                delays_ms.push_back(std::chrono::duration<double, std::milli>(at - before).count());
+                break;
+            }
+        }
+    }
+    std::ranges::sort(delays_ms);
+    REQUIRE(delays_ms.size() == 60);
+    CHECK(delays_ms[30] < 50);
+    CHECK(delays_ms[59] < 250);
+}
+
+TEST_CASE("twc-bus: a value above the hard limit is cut and said once") {
+    World world(64);
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 40}}, 40s);
+
+    CHECK(slave.limit_ca == 3200);
+    const auto events = world.events("twc/charger/7744/event", "limited");
+    REQUIRE(events.size() == 1);
+    CHECK(events[0]["wanted_a"] == 40);
+    CHECK(events[0]["limit_a"] == 32);
+}
+
+TEST_CASE("twc-bus: bad commands are refused visibly and change nothing") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 10}}, 30s);
+    REQUIRE(slave.limit_ca == 1000);
+    const auto refused = world.rejections().size();
+
+    SUBCASE("malformed JSON") { world.send("twc/bus/limit/set", "{\"ttl_s\":30,"); }
+    SUBCASE("not an object") { world.send("twc/bus/limit/set", "16"); }
+    SUBCASE("a missing field") { world.send("twc/bus/limit/set", R"({"seq":99,"chargers":{"7744":20}})"); }
+    SUBCASE("above every unit's rating") {
+        world.send("twc/bus/limit/set", R"({"ttl_s":30,"seq":99,"chargers":{"7744":90}})");
+    }
+    SUBCASE("negative") { world.send("twc/bus/limit/set", R"({"ttl_s":30,"seq":99,"chargers":{"7744":-1}})"); }
+    SUBCASE("a text as current") {
+        world.send("twc/bus/limit/set", R"({"ttl_s":30,"seq":99,"chargers":{"7744":"x"}})");
+    }
+    SUBCASE("a lease without end") {
+        world.send("twc/bus/limit/set", R"({"ttl_s":1e9,"seq":99,"chargers":{"7744":20}})");
+    }
+    SUBCASE("an older sequence number") {
+        world.send("twc/bus/limit/set",
+                   json{{"ttl_s", 30}, {"seq", world.seq - 1}, {"chargers", {{"7744", 20}}}}.dump());
+    }
+    SUBCASE("an unknown word for the emergency stop") { world.send("twc/bus/estop/set", "maybe"); }
+
+    world.loop.run_for(3s);
+    CHECK(world.rejections().size() == refused + 1);
+    CHECK_FALSE(world.rejections().back()["reason"].get<std::string>().empty());
+    CHECK_FALSE(world.rejections().back()["expected"].get<std::string>().empty());
+    CHECK(slave.limit_ca == 1000);
+}
+
+TEST_CASE("twc-bus: a retained limit is not obeyed") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.send("twc/bus/limit/set", R"({"ttl_s":600,"seq":1,"chargers":{"7744":20}})", /*retained=*/true);
+    world.start();
+    world.loop.run_for(40s);
+
+    CHECK(slave.limit_ca < 2000);
+    CHECK(world.rejections().size() == 1);
+}
+
+TEST_CASE("twc-bus: unknown chargers are refused and the known part applies") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.loop.run_for(20s);
+
+    world.lease({{"7744", 12}, {"9999", 12}});
+    world.loop.run_for(3s);
+
+    CHECK(slave.limit_ca == 1200);
+    REQUIRE(world.rejections().size() == 1);
+    CHECK(world.rejections()[0]["reason"].get<std::string>().find("9999") != std::string::npos);
+    CHECK(world.rejections()[0]["expected"].get<std::string>().find("7744") != std::string::npos);
+}
+
+TEST_CASE("twc-bus: the emergency stop acts at once, outranks the lease and survives a restart") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744, .protocol = 1});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 30s);
+    REQUIRE(slave.limit_ca == 1600);
+
+    world.send("twc/bus/estop/set", "stop");
+    world.loop.run_for(400ms);
+    CHECK(slave.limit_ca == 0);
+    CHECK(world.state().estop);
+    world.stop();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 20s);
+    CHECK(slave.limit_ca == 0);
+    CHECK(world.state().reason == "emergency stop");
+
+    world.send("twc/bus/estop/set", "release");
+    world.run_with_lease({{"7744", 16}}, 10s);
+    CHECK(slave.limit_ca == 1600);
+    CHECK_FALSE(world.state().estop);
+}
+
+TEST_CASE("twc-bus: a restart heartbeats known chargers at once and loses neither energy nor session") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 600s);
+    const auto before = world.charger("7744");
+    REQUIRE(before.energy_kwh > 0.5);
+    world.stop();
+    world.loop.run_for(2s);
+    const auto heard = slave.heartbeats.size();
+
+    world.start();
+    world.loop.run_for(1s);
+
+    CHECK(slave.heartbeats.size() > heard);
+    CHECK(slave.heartbeats[heard].second[6] == 0x00);
+    CHECK(slave.limit_ca == 1600);
+    world.run_with_lease({{"7744", 16}}, 10s);
+    CHECK(slave.limit_ca == 1600);
+    const auto after = world.charger("7744");
+    CHECK(after.energy_kwh >= before.energy_kwh);
+    CHECK(after.session_kwh >= before.session_kwh);
+    CHECK(after.session_start == before.session_start);
+    CHECK(world.events("twc/charger/7744/event", "session_started").size() == 1);
+}
+
+TEST_CASE("twc-bus: counts energy from volts, amps, phases and time") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744, .wants_ca = 1000, .volts = {230, 231, 232}});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 60s);
+    const double before = *world.charger("7744").energy_kwh;
+
+    world.run_with_lease({{"7744", 16}}, 3600s);
+
+    CHECK(*world.charger("7744").energy_kwh - before == doctest::Approx(10 * (230 + 231 + 232) / 1000.0).epsilon(0.02));
+    CHECK(world.charger("7744").phases == 3);
+    slave.unplug();
+    world.run_with_lease({{"7744", 16}}, 30s);
+    CHECK(world.charger("7744").plugged == false);
+    CHECK(world.events("twc/charger/7744/event", "session_ended").size() == 1);
+    CHECK(world.events("twc/charger/7744/event", "unplugged").size() == 1);
+}
+
+TEST_CASE("twc-bus: an unplugged adapter is reported and the chargers are back right after it") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 30s);
+
+    world.line.unplug_adapter();
+    world.loop.run_for(2s);
+    CHECK(world.state().link == "down");
+    CHECK(world.state().reason == "/dev/test: lost");
+    const auto heard = slave.heartbeats.size();
+    world.run_with_lease({{"7744", 16}}, 120s);
+    CHECK(slave.heartbeats.size() == heard);
+    CHECK(*world.broker.retained("twc/charger/7744/availability") == "offline");
+
+    world.line.plug_adapter();
+    world.loop.run_for(2s);
+    CHECK(slave.heartbeats.size() > heard);
+    world.run_with_lease({{"7744", 16}}, 10s);
+    CHECK(world.state().link == "ok");
+    CHECK(slave.limit_ca == 1600);
+    CHECK(*world.broker.retained("twc/charger/7744/availability") == "online");
+}
+
+TEST_CASE("twc-bus: a state file that cannot be read is set aside and the service starts") {
+    World world;
+    std::ofstream(world.config.state_file) << "{\"estop\": 7";
+    world.line.add({.id = 0x7744}).plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 10}}, 30s);
+
+    CHECK(world.state().chargers.size() == 1);
+    CHECK(std::filesystem::exists(world.config.state_file.string() + ".unreadable"));
+}
+
+TEST_CASE("twc-bus: a disk that refuses the state file stops nothing and is reported once") {
+    World world;
+    world.config.state_file = "/proc/twc-bus/state.json";
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 120s);
+
+    CHECK(slave.limit_ca == 1600);
+    CHECK(world.events("twc/service/twc-bus/event", "state_not_saved").size() == 1);
+}
+
+TEST_CASE("twc-bus: publishes bus and charger states steadily and the metrics of the line") {
+    World world;
+    world.line.add({.id = 0x7744}).plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 10}}, 60s);
+    world.published.clear();
+    world.run_with_lease({{"7744", 10}}, 60s);
+
+    const auto count = [&](const std::string& topic) {
+        return std::ranges::count(world.published, topic, &messaging::Publication::topic);
+    };
+    CHECK(count("twc/bus/state") >= 11);
+    CHECK(count("twc/bus/state") <= 61);
+    CHECK(count("twc/charger/7744/state") >= 5);
+    CHECK(count("twc/charger/7744/state") <= 61);
+    const auto metrics = json::parse(*world.broker.retained("twc/service/twc-bus/metrics"));
+    CHECK(metrics["frames_sent"] > 60);
+    CHECK(metrics["frames_received"] > 60);
+    CHECK(metrics["short_segments"] > 60);
+    CHECK(metrics["answer_delay_ms"]["p50"] > 0);
+    CHECK(metrics["heartbeat_age_s"]["7744"] < 1.5);
+    CHECK(metrics["frames_refused"] == 0);
+}
