@@ -516,9 +516,10 @@ void TwcBus::save_if_changed() {
         return;
     }
     saving_ = true;
+    auto text = to_json_text(state);  // before the state is moved below
     scheduling::run_on(
         *disk_, scope_,
-        [file = config_.state_file, text = to_json_text(state)] {
+        [file = config_.state_file, text = std::move(text)] {
             storage::write_atomically(file, text);
             return true;
         },
