@@ -27,12 +27,14 @@ using namespace std::chrono_literals;
 
 constexpr Duration tick = 1s;
 constexpr Duration save_delay = 500ms;
+constexpr Duration save_retry = 30s;
 constexpr auto vehicle_command_expiry = 60s;
 // So far ahead is `next_seq` kept on disk: one write for months of limits.
 constexpr std::int64_t seq_reserve = 100'000'000;
 
-std::int64_t milliseconds_since_1970(WallTime time) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+// Where numbering begins when the state file is lost: beyond anything sent before, inside the contract's range.
+std::int64_t hundredths_since_1970(WallTime time) {
+    return std::chrono::duration_cast<std::chrono::duration<std::int64_t, std::centi>>(time.time_since_epoch()).count();
 }
 
 bool is_bad(const std::string& quality) { return quality == "stale" || quality == "error"; }
@@ -100,7 +102,7 @@ void PolicyEngine::restore_state() {
         spdlog::error("{}", problem);
         host_.event("settings_problem", {{"reason", problem}});
     }
-    seq_ = std::max(kept_.next_seq, milliseconds_since_1970(environment_.loop.wall_now()));
+    seq_ = std::max(kept_.next_seq, hundredths_since_1970(environment_.loop.wall_now()));
     kept_.next_seq = seq_ + seq_reserve;
     save_soon();
 }
@@ -526,6 +528,7 @@ void PolicyEngine::save() {
     scheduling::run_on(*disk_, scope_, write, [this](const scheduling::Outcome<bool>& outcome) {
         if (const auto* failure = std::get_if<std::exception_ptr>(&outcome)) {
             unsaved_ = true;
+            save_timer_.set_after(save_retry, [this] { save(); });
             try {
                 std::rethrow_exception(*failure);
             } catch (const std::exception& error) {
