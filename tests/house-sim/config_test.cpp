@@ -64,7 +64,7 @@ TEST_CASE("config: a misspelt key is refused in every section") {
         "red_file: x",
     };
     for (const char* text : cases) {
-        CAPTURE(text);
+        CAPTURE(std::string(text));
         CHECK(contains(problems_of(text), "unknown key"));
     }
 }
@@ -107,7 +107,7 @@ TEST_CASE("times of day are read strictly") {
     CHECK(parse_time_of_day("10:30") == 37800);
     CHECK(parse_time_of_day("00:00:05") == 5);
     for (const char* text : {"", "10", "1:30", "10:60", "24:00", "10:30:", "10:3x", "-1:00", "10:30:00:00", "aa:bb"}) {
-        CAPTURE(text);
+        CAPTURE(std::string(text));
         CHECK_FALSE(parse_time_of_day(text));
     }
 }

@@ -43,7 +43,7 @@ constexpr Vector vectors[] = {
 
 TEST_CASE("line code: known frames are written and read as captured") {
     for (const auto& vector : vectors) {
-        CAPTURE(vector.message);
+        CAPTURE(std::string(vector.message));
         Bytes message = bytes(vector.message);
         message.pop_back();
 
@@ -65,7 +65,7 @@ TEST_CASE("line code: malformed frames are refused for the right reason") {
         {"7C 00 C0", {.too_short = 1}},
     };
     for (const auto& [stream, refused] : cases) {
-        CAPTURE(stream);
+        CAPTURE(std::string(stream));
         SegmentReader reader;
         bool accepted = false;
         for (const auto byte : bytes(stream)) {

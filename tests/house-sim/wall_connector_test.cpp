@@ -328,7 +328,7 @@ TEST_CASE("unit: destructive commands wreck it for good") {
     for (const char* message :
          {"FC 19 00 00 00 00 00 00 00 00 00 00 00 00 00", "FC 1A 00 00 00 00 00 00 00 00 00 00 00",
           "FB E8 77 77 77 44 00 00 00 00 00 00 00 00 00"}) {
-        CAPTURE(message);
+        CAPTURE(std::string(message));
         Bench bench;
         CHECK_FALSE(bench.ask(bytes(message)));
         bench.unit.reset(bench.now);
