@@ -21,7 +21,6 @@ constexpr auto goodbye_patience = 250ms;
 constexpr auto attempt_patience = 20s;           // Paho's own time-out comes long before
 constexpr int max_unacknowledged = 1000;         // QoS 1 messages in flight before we stop adding to them
 constexpr std::int64_t max_backlog = 16L << 20;  // bytes that arrived and wait for the loop
-constexpr int max_packet_size = 1 << 20;         // MQTT 5: the broker sends us nothing larger
 constexpr int reason_error = 0x80;               // MQTT 5: this and above is a refusal
 constexpr int reason_unsupported_version = 0x84;
 constexpr int connack_v311_bad_version = 1;
@@ -40,7 +39,7 @@ std::string connect_failure(int code, int reason) {
     if (code > 0 && static_cast<std::size_t>(code) < answers.size()) {
         return answers.at(static_cast<std::size_t>(code));
     }
-    return mqtt::exception::error_str(code);
+    return code == MQTTASYNC_FAILURE ? "no connection" : mqtt::exception::error_str(code);
 }
 
 }  // namespace
@@ -224,7 +223,7 @@ private:
         // Paho refuses the flag of the other protocol version (-15).
         if (v5_) {
             builder.clean_start(true);
-            builder.properties({{mqtt::property::MAXIMUM_PACKET_SIZE, max_packet_size}});
+            // No connect properties: copying them makes Paho C++ 1.2.0 read freed memory (its #445).
         } else {
             builder.clean_session(true);
         }
