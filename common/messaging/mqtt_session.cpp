@@ -26,20 +26,26 @@ constexpr int reason_unsupported_version = 0x84;
 constexpr int connack_v311_bad_version = 1;
 
 // The answers of a 3.1.1 broker (CONNACK return codes); Paho has no words for them.
-std::string connect_failure(int code, int reason) {
+std::string connect_failure(int code) {
     constexpr std::array<const char*, 6> answers{"",
                                                  "unacceptable protocol version",
                                                  "client id rejected",
                                                  "broker unavailable",
                                                  "bad user name or password",
                                                  "not authorized"};
-    if (reason >= reason_error) {
-        return mqtt::exception::reason_code_str(reason);
+    if (code >= reason_error) {
+        return mqtt::exception::reason_code_str(code);
     }
     if (code > 0 && static_cast<std::size_t>(code) < answers.size()) {
         return answers.at(static_cast<std::size_t>(code));
     }
     return code == MQTTASYNC_FAILURE ? "no connection" : mqtt::exception::error_str(code);
+}
+
+// 0 when there is none: Paho marks an answer of MQTT 3.1.1 with a number that is no reason code.
+int reason_of(const mqtt::token& token) {
+    const auto reason = token.get_reason_code();
+    return reason == mqtt::ReasonCode::MQTTPP_V3_CODE ? 0 : static_cast<int>(reason);
 }
 
 }  // namespace
@@ -103,11 +109,12 @@ private:
         explicit ConnectListener(Paho& owner) : paho(owner) {}
         void on_success(const mqtt::token& /*token*/) override {}  // the connected handler is the reliable signal
         void on_failure(const mqtt::token& token) override {
-            const int code = token.get_return_code();
-            const int reason = static_cast<int>(token.get_reason_code());
+            // Paho puts the broker's reason sometimes here, sometimes there.
+            const int reason = reason_of(token);
+            const int code = reason >= reason_error ? reason : token.get_return_code();
             const bool version_refused =
-                paho.v5_ && (reason == reason_unsupported_version || code == connack_v311_bad_version);
-            std::string cause = connect_failure(code, reason);
+                paho.v5_ && (code == reason_unsupported_version || code == connack_v311_bad_version);
+            std::string cause = connect_failure(code);
             paho.post(
                 [cause = std::move(cause), version_refused](auto& s) { s.connect_failed(cause, version_refused); });
         }
@@ -136,7 +143,8 @@ private:
 
     // A SUBACK has one answer a filter; a PUBACK has one reason (none in MQTT 3.1.1).
     static int refusal(const mqtt::token& token) {
-        const int reason = static_cast<int>(token.get_reason_code());
+        // MQTT 3.1.1: Paho hands the code of a refused subscription over as an error.
+        const int reason = std::max(reason_of(token), token.get_return_code());
         if (reason >= reason_error || token.get_type() != mqtt::token::Type::SUBSCRIBE) {
             return reason;
         }
