@@ -17,6 +17,7 @@ constexpr auto report_settles = 10s;       // a report that old after a call may
 constexpr auto contradiction_after = 45s;  // a car takes its time from "yes" to a flowing current
 constexpr auto first_back_off = 5s;
 constexpr auto longest_back_off = 120s;
+constexpr auto least_wake_gap = 20s;  // Tesla allows 3 a minute, whatever becomes of them
 constexpr auto second_copy_after = 5s;
 constexpr auto wake_settles = 15s;   // from the answer to a wake to the first command worth trying
 constexpr auto wake_patience = 90s;  // 10 to 60 s are usual
@@ -355,10 +356,11 @@ CommandQueue::Earliest CommandQueue::earliest(Slot slot, Instant now) {
     if (last_call_) {
         earliest.not_before(*last_call_ + pacing_.any_gap, "the last command was a moment ago");
     }
-    // A repetition of what got no answer is spaced by its back-off instead.
-    const bool is_new = current.last_was_answered || current.last_sent != order.command;
-    if (current.last_sent_at && is_new && order.copies == 0) {
-        const auto gap = gap_of(slot);
+    if (current.last_sent_at && order.copies == 0) {
+        // A repetition of what got no answer is spaced by its back-off; a renewed order has none yet.
+        const bool is_new = current.last_was_answered || current.last_sent != order.command;
+        const std::chrono::seconds least = slot == Slot::wake ? least_wake_gap : first_back_off;
+        const auto gap = is_new ? gap_of(slot) : least;
         earliest.not_before(*current.last_sent_at + gap,
                             fmt::format("{} is sent at most every {} s", to_word(order.command.kind), gap.count()));
     }
