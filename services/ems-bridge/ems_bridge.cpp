@@ -46,7 +46,7 @@ EmsBridge::EmsBridge(Config config, service::Environment& environment, Io& io)
 void EmsBridge::start(Running& source, Io& io) {
     const std::string& name = source.config.member.name;
     source.publisher = std::make_unique<service::StatePublisher>(
-        service::make_state_publisher<contract::SourceState>(environment_, environment_.topics.ems_source_state(name)));
+        environment_, environment_.topics.ems_source_state(name), contract::field_traits<contract::SourceState>());
     source.publisher->refresh_with([this, &source] { return source_state(source); });
     if (auto* const polled = std::get_if<Polled>(&source.config.access)) {
         start_polling(source, *polled, io);

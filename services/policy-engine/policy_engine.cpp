@@ -316,11 +316,10 @@ void PolicyEngine::publish_overrides() {
         }
         auto publisher = charger_override_publishers_.find(charger.id);
         if (publisher == charger_override_publishers_.end() && charger.override_order) {
-            publisher =
-                charger_override_publishers_
-                    .emplace(charger.id, service::make_state_publisher<contract::OverrideState>(
-                                             environment_, topics_.policy_override_state(charger.id), {.qos = 1}))
-                    .first;
+            publisher = charger_override_publishers_
+                            .try_emplace(charger.id, environment_, topics_.policy_override_state(charger.id),
+                                         contract::field_traits<contract::OverrideState>(), service::Pace{.qos = 1})
+                            .first;
         }
         if (publisher != charger_override_publishers_.end()) {
             publisher->second.update(override_state(charger.override_order, charger.id));
@@ -467,8 +466,8 @@ void PolicyEngine::publish_charger(const ChargerDecision& charger, const Charger
     auto publisher = charger_publishers_.find(charger.id);
     if (publisher == charger_publishers_.end()) {
         publisher = charger_publishers_
-                        .emplace(charger.id, service::make_state_publisher<contract::PolicyChargerState>(
-                                                 environment_, topics_.policy_charger_state(charger.id), {.qos = 1}))
+                        .try_emplace(charger.id, environment_, topics_.policy_charger_state(charger.id),
+                                     contract::field_traits<contract::PolicyChargerState>(), service::Pace{.qos = 1})
                         .first;
     }
     const auto* chosen = settings_of(kept_.settings, charger.id);
