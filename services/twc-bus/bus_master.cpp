@@ -19,6 +19,8 @@ constexpr auto quiet_after_bytes = 5ms;
 // Noise without end must not silence us.
 constexpr auto longest_overdue = 200ms;
 constexpr auto heartbeat_period = 1s;
+// Heartbeats are sent in one burst, so that the rest of the second is free for questions.
+constexpr auto burst_reach = 350ms;
 constexpr auto unanswered_limit_retry = 400ms;
 constexpr auto query_slot = 320ms;
 constexpr auto link_ready_slot = 150ms;
@@ -283,6 +285,9 @@ void BusMaster::handle_report(UnitId sender, Query query, const Report& report, 
 }
 
 void BusMaster::close_transaction(UnitId charger, std::optional<Query> query, Instant now) {
+    if (!query) {
+        burst_until_ = now + 2 * quiet_after_frame;
+    }
     if (!transaction_ || transaction_->charger != charger || transaction_->query != query) {
         statistics_.late_answers += query ? 0U : 1U;
         return;
@@ -406,13 +411,14 @@ Instant BusMaster::earliest_due() const {
 // Lowered limits first, then raised ones, then whoever waited longest.
 Charger* BusMaster::most_pressing(Instant now) {
     Charger* best = nullptr;
+    const auto reach = now <= burst_until_ ? scheduling::Duration(burst_reach) : scheduling::Duration::zero();
     const auto rank = [&](const Charger& charger) {
         const bool lowers = charger.urgent && charger.last && charger.grant.ca < charger.last->limit_ca;
         return std::pair(lowers ? 0 : (charger.urgent && now < charger.next_due + heartbeat_period ? 1 : 2),
                          charger.next_due);
     };
     for (auto& [id, charger] : chargers_) {
-        const bool due = charger.linked && (charger.urgent || now >= charger.next_due);
+        const bool due = charger.linked && (charger.urgent || now + reach >= charger.next_due);
         if (due && (best == nullptr || rank(charger) < rank(*best))) {
             best = &charger;
         }

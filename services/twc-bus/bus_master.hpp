@@ -153,6 +153,7 @@ private:
     scheduling::Instant listen_until_;
     std::optional<Transaction> transaction_;
     scheduling::Instant quiet_until_;
+    scheduling::Instant burst_until_;  ///< A heartbeat was answered just now: those due soon follow it.
 
     std::deque<int> link_ready_;  ///< Stages still to be sent.
     scheduling::Instant link_ready_at_;

@@ -43,11 +43,12 @@ std::vector<SessionEvent> SessionMeter::on_reading(const Reading& reading) {
     }
     add_energy(reading);
     if (unplugged_now) {
+        const bool was_here = plugged_ == true || totals_.in_session;
         if (totals_.in_session) {
             totals_.in_session = false;
             events.push_back(SessionEvent::session_ended);
         }
-        if (plugged_) {
+        if (was_here) {
             events.push_back(SessionEvent::unplugged);
         }
     }

@@ -53,7 +53,7 @@ struct Slave {
     }
 
     /// What it may draw at this instant: the oracle of the property tests.
-    int may_draw_ca() const { return plugged ? std::max(limit_ca, drawn_ca) : drawn_ca; }
+    int may_draw_ca() const { return plugged && !tripped ? std::max(limit_ca, drawn_ca) : drawn_ca; }
 
     bool knows_master(scheduling::Instant now) const { return heard && now - *heard < 10s; }
     bool contactor_open(scheduling::Instant now) const { return !heard || now - *heard > 30s; }
@@ -65,6 +65,7 @@ struct Slave {
             return;
         }
         limit_ca = amps_ca == 0 && protocol == 2 ? 600 : amps_ca;
+        tripped = false;
         stopped = amps_ca == 0;
         if (plugged) {
             state = stopped ? 0x03 : 0x01;
@@ -73,7 +74,8 @@ struct Slave {
 
     /// One step of the car.
     void move(scheduling::Duration step) {
-        const int target = plugged && limit_ca >= 500 && !(stopped && ends_at_zero) ? std::min(limit_ca, wants_ca) : 0;
+        const int target =
+            plugged && !tripped && limit_ca >= 500 && !(stopped && ends_at_zero) ? std::min(limit_ca, wants_ca) : 0;
         const int most = std::max<int>(1, static_cast<int>(std::chrono::duration<double>(step).count() * 300));
         drawn_ca = target > drawn_ca ? std::min(target, drawn_ca + most) : std::max(target, drawn_ca - 3 * most);
     }
@@ -119,6 +121,25 @@ struct Slave {
         return body;
     }
 
+    /// Without master for too long: off, and waiting for a new limit.
+    void trip() {
+        if (!heard) {
+            return;
+        }
+        tripped = true;
+        drawn_ca = 0;
+        state = plugged ? 0x08 : 0x00;
+    }
+    void reset(scheduling::Instant now) {
+        limit_ca = 0;
+        drawn_ca = 0;
+        stopped = false;
+        state = plugged ? 0x04 : 0x00;
+        heard.reset();
+        announced = now;
+    }
+
+    bool tripped = false;
     bool ends_at_zero = true;
     bool stopped = false;
 
@@ -246,7 +267,7 @@ private:
         for (auto& slave : slaves) {
             slave->move(100ms);
             if (slave->contactor_open(loop_.now())) {
-                slave->drawn_ca = 0;
+                slave->trip();
             }
             if (!slave->knows_master(loop_.now()) && loop_.now() - slave->announced >= 10s && !slave->mute) {
                 slave->announced = loop_.now();

@@ -1,0 +1,79 @@
+#include "twc-bus/config.hpp"
+
+#include <doctest/doctest.h>
+
+#include "config/section.hpp"
+
+using twc_bus::read_config;
+
+namespace {
+
+std::string problems_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    try {
+        const config::Document document(text, "test.yaml", overrides);
+        for (const auto* shared : {"mqtt", "log"}) {
+            static_cast<void>(document.root().section(shared));  // read by the framework
+        }
+        read_config(document.root());
+        document.finish();
+    } catch (const config::ConfigError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+std::string shipped() { return config::read_file(SOURCE_DIR "/config/twc-bus.yaml"); }
+
+std::string problems_with(const std::string& assignment) { return problems_of(shipped(), {assignment}); }
+
+bool mentions(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("config: the shipped file loads") {
+    CHECK(problems_of(shipped()).empty());
+    const config::Document document(shipped(), "twc-bus.yaml");
+    const auto config = read_config(document.root());
+    CHECK(config.limits.wiring_ca == 3200);
+    CHECK(config.limits.charger_min_ca == 600);
+    CHECK(config.master_id == 0x7777);
+    CHECK(config.listen == std::chrono::seconds(30));
+}
+
+TEST_CASE("config: a misspelt key is refused in every section") {
+    CHECK(mentions(problems_with("bus.prot=x"), "bus.prot: unknown key"));
+    CHECK(mentions(problems_with("limits.wiring_a=32"), "limits.wiring_a: unknown key"));
+    CHECK(mentions(problems_with("mains.volts=230"), "mains.volts: unknown key"));
+    CHECK(mentions(problems_with("statefile=x"), "statefile: unknown key"));
+}
+
+TEST_CASE("config: limits that contradict each other are refused with both values") {
+    CHECK(mentions(problems_with("limits.charger_max_a=40"), "40 A for one charger is above wiring_max_a, 32 A"));
+    CHECK(mentions(problems_with("limits.failsafe_a=5"), "5 A is below charger_min_a, 6 A"));
+    CHECK(mentions(problems_with("limits.failsafe_a=33"), "33 A is above charger_max_a, 32 A"));
+    CHECK(problems_with("limits.failsafe_a=0").empty());
+    CHECK(mentions(problems_of(shipped(), {"limits.charger_max_a=10", "limits.charger_min_a=16"}),
+                   "16 A is above charger_max_a, 10 A"));
+    CHECK(mentions(problems_with("limits.wiring_max_a=1000"), "limits.wiring_max_a"));
+    CHECK(mentions(problems_with("limits.wiring_max_a=.nan"), "limits.wiring_max_a"));
+}
+
+TEST_CASE("config: IDs the bus cannot carry well are refused") {
+    for (const auto* id : {"0000", "FFFF", "C012", "12DB", "77", "77777", "7x77"}) {
+        CAPTURE(id);
+        CHECK(mentions(problems_with(std::string("bus.master_id=") + id), "bus.master_id"));
+    }
+    CHECK(problems_with("bus.master_id=4A5B").empty());
+}
+
+TEST_CASE("config: a port is a path or tcp with host and port") {
+    for (const auto* port : {"ttyUSB0", "tcp://", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:70000",
+                             "tcp://:99", "udp://host:1"}) {
+        CAPTURE(port);
+        CHECK(mentions(problems_with(std::string("bus.port=") + port), "bus.port"));
+    }
+    for (const auto* port : {"/dev/ttyUSB0", "tcp://10.0.0.5:8899", "tcp://bridge.local:23", "tcp://[::1]:23"}) {
+        CAPTURE(port);
+        CHECK(problems_with(std::string("bus.port=") + port).empty());
+    }
+}

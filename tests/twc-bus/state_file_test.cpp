@@ -1,0 +1,28 @@
+#include "twc-bus/state_file.hpp"
+
+#include <doctest/doctest.h>
+
+#include "contract/schema.hpp"
+
+using namespace twc_bus;
+
+TEST_CASE("state file: what is written is read back") {
+    SavedState state{.estop = true};
+    state.chargers[0x0A4F] = {.protocol = 2,
+                              .granted_ca = 1650,
+                              .linked = true,
+                              .totals = {.energy_kwh = 1234.567891,
+                                         .session_kwh = 1.5,
+                                         .session_start = scheduling::WallTime{std::chrono::seconds(1'790'000'000)},
+                                         .in_session = true}};
+    state.chargers[0x7744] = {};
+    CHECK(saved_state_from_text(to_json_text(state)) == state);
+}
+
+TEST_CASE("state file: damage is named, not guessed over") {
+    CHECK_THROWS_AS(saved_state_from_text(""), contract::Invalid);
+    CHECK_THROWS_AS(saved_state_from_text("{}"), contract::Invalid);
+    CHECK_THROWS_WITH_AS(saved_state_from_text(R"({"estop":false,"chargers":{"77":{"granted_a":0,"linked":true,
+                                                   "energy_kwh":1,"in_session":false}}})"),
+                         "chargers.77: expected four hexadecimal digits as the id", contract::Invalid);
+}
