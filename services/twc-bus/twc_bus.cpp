@@ -1,6 +1,7 @@
 #include "twc-bus/twc_bus.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

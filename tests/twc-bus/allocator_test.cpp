@@ -146,7 +146,7 @@ TEST_CASE("allocator: with any losses, repeats, delays and wishes the units neve
                      .protocol = 1 + static_cast<int>(random() % 2),
                      .answer_delay = std::chrono::milliseconds(20 + random() % 180)});
         }
-        for (int phase = 0; phase < 100; ++phase) {
+        for (int phase = 0; phase < 200; ++phase) {
             const double share = static_cast<double>(random() % 4) * 0.1;
             rig.faults = {.lost_to_slave = share * rig.between(0, 1),
                           .lost_from_slave = share * rig.between(0, 1),
@@ -167,7 +167,7 @@ TEST_CASE("allocator: with any losses, repeats, delays and wishes the units neve
                     slave->reset(rig.now);
                 }
             }
-            const Instant end = rig.now + std::chrono::milliseconds(rig.between(100, 40'000));
+            const Instant end = rig.now + std::chrono::milliseconds(rig.between(100, rig.chance(0.6) ? 1500 : 40'000));
             while (rig.now < end) {
                 rig.step();
                 ++steps;

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <termios.h>
 #include <unistd.h>
+#include <utility>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
