@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
     for (const auto& body : bodies) {
         twc_bus::FrameDecoder decoder(twc_bus::AcceptedLengths::listening);
-        require(decoder.feed(twc_bus::encode_frame(body)) == std::vector{body});
+        require(decoder.feed(twc_bus::encode_frame(body)) == std::vector<twc_bus::Bytes>{body});
     }
     return 0;
 }
