@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -59,6 +60,22 @@ constexpr std::uint8_t low(std::uint16_t value) { return static_cast<std::uint8_
 
 std::uint16_t word_at(const Bytes& message, std::size_t index) {
     return static_cast<std::uint16_t>(static_cast<unsigned>(message.at(index)) << 8U | message.at(index + 1));
+}
+
+bool is_destructive(std::uint8_t kind, std::uint8_t command) {
+    return (kind == action && (command == 0x19 || command == 0x1A)) || (kind == request && command == 0xE8);
+}
+
+// The old requests that every unit on the bus answers at once.
+bool has_no_ids(const Bytes& message) {
+    const std::uint8_t command = message[1];
+    return command == 0x19 || command == 0x1A || command == 0x1B || (command == 0xB4 && word_at(message, 2) == 0);
+}
+
+// Room for `length` bytes before the checksum, zeros to the end.
+Bytes padded(Bytes message, std::size_t length) {
+    message.resize(length, 0);
+    return message;
 }
 
 scheduling::Duration seconds(double value) {
@@ -132,34 +149,43 @@ void WallConnector::follow_link(Instant now) {
 }
 
 void WallConnector::follow_charging(Instant now) {
-    const bool draws = car_.current_a >= drawing_a;
     if (car_.asleep) {
         enter(ready, now);
-        return;
-    }
-    if (state_ == ready) {
+    } else if (state_ == ready) {
         enter(plugged, now);
+    } else if (state_ == plugged || state_ == waiting) {
+        follow_rest(now);
+    } else {
+        follow_current(now);
+    }
+}
+
+void WallConnector::follow_rest(Instant now) {
+    if (zero_offered_) {
         return;
     }
-    const bool at_rest = state_ == plugged || state_ == waiting;
-    if (at_rest) {
-        if (draws && !zero_offered_) {
-            enter(starting, now);
-        } else if (state_ == plugged && car_.wants_power && !zero_offered_ && now - state_since_ >= plug_settles) {
-            enter(waiting, now);
-        }
-        return;
+    if (draws()) {
+        enter(starting, now);
+    } else if (state_ == plugged && car_.wants_power && now - state_since_ >= plug_settles) {
+        enter(waiting, now);
     }
-    if (!draws && (!car_.wants_power || pilot_a() <= 0)) {
+}
+
+void WallConnector::follow_current(Instant now) {
+    if (!draws() && (!car_.wants_power || pilot_a() <= 0)) {
         if (!is_protocol_1()) {
             limit_centiamps_ = std::min(limit_centiamps_, fallback_centiamps);
         }
         enter(plugged, now);
-    } else if (state_ == starting &&
-               (car_.current_a >= charging_a || (draws && now - state_since_ >= start_patience))) {
+        return;
+    }
+    const bool has_started = car_.current_a >= charging_a || (draws() && now - state_since_ >= start_patience);
+    if (state_ == starting && has_started) {
         enter(charging, now);
     }
 }
+
+bool WallConnector::draws() const { return car_.current_a >= drawing_a; }
 
 void WallConnector::follow_adjustment(Instant now) {
     const auto shown = now - state_since_;
@@ -219,26 +245,14 @@ std::optional<Bytes> WallConnector::answer(const Bytes& message, Instant now) {
     }
     const std::uint8_t kind = message[0];
     const std::uint8_t command = message[1];
-    const bool announces_master =
-        (kind == action && command == linkready_1) || (kind == request && command == linkready_2);
-    if (announces_master && word_at(message, 2) == id_) {
-        change_identity();
-        return std::nullopt;
-    }
-    if (kind == request && command == linkready_2) {
-        // Protocol 1 units were seen to announce themselves from the second request on (notes 12, row 3).
-        ++linkready_requests_;
-        const bool announces = is_protocol_1() && linkready_requests_ > 1 && !linked(now);
-        return announces ? std::optional(announcement()) : std::nullopt;
-    }
-    const bool is_destructive =
-        (kind == action && (command == 0x19 || command == 0x1A)) || (kind == request && command == 0xE8);
-    if (is_destructive) {
+    if (is_destructive(kind, command)) {
         wrecked_ = true;
         return std::nullopt;
     }
-    const bool has_no_ids = kind == request && (command == 0x19 || command == 0x1A || command == 0x1B);
-    if (has_no_ids || (kind == request && command == 0xB4 && word_at(message, 2) == 0)) {
+    if ((kind == action && command == linkready_1) || (kind == request && command == linkready_2)) {
+        return answer_linkready(message, now);
+    }
+    if (kind == request && has_no_ids(message)) {
         return is_protocol_1() ? std::nullopt : answer_old_request(command);
     }
     if (word_at(message, 4) != id_) {
@@ -250,7 +264,18 @@ std::optional<Bytes> WallConnector::answer(const Bytes& message, Instant now) {
     if (is_protocol_1()) {
         return std::nullopt;
     }
-    return kind == request ? answer_request(command, now) : answer_action(command, message);
+    return kind == request ? answer_request(command) : answer_action(kind, command);
+}
+
+std::optional<Bytes> WallConnector::answer_linkready(const Bytes& message, Instant now) {
+    if (word_at(message, 2) == id_) {
+        change_identity();
+        return std::nullopt;
+    }
+    // Protocol 1 units were seen to announce themselves from the second FB E2 on (notes 12, row 3).
+    linkready_requests_ += message[0] == request ? 1U : 0U;
+    const bool announces = message[0] == request && is_protocol_1() && linkready_requests_ > 1 && !linked(now);
+    return announces ? std::optional(announcement()) : std::nullopt;
 }
 
 std::optional<Bytes> WallConnector::answer_heartbeat(const Bytes& message, Instant now) {
@@ -260,12 +285,12 @@ std::optional<Bytes> WallConnector::answer_heartbeat(const Bytes& message, Insta
     const std::uint16_t centiamps = word_at(message, 7);
     if (command == 0x02 && (message[7] & 0x07U) != 0) {
         enter(error, now);
-        Bytes last_words = heartbeat_reply(word_at(message, 2), now);
+        Bytes last_words = heartbeat_reply(word_at(message, 2));
         mute_ = true;
         return last_words;
     }
     obey(command, centiamps, now);
-    Bytes answer = heartbeat_reply(word_at(message, 2), now);
+    Bytes answer = heartbeat_reply(word_at(message, 2));
     if (tripped_) {
         show_error_once_ = false;
         enter(starting, now);  // stays there until a new limit arrives
@@ -310,38 +335,30 @@ void WallConnector::obey_protocol_1(std::uint8_t command, std::uint16_t centiamp
 void WallConnector::obey_protocol_2(std::uint8_t command, std::uint16_t centiamps, Instant now) {
     const bool is_charging =
         state_ == charging || state_ == adjusting || state_ == raising || state_ == lowering || state_ == adjusted;
-    const bool draws = car_.current_a >= drawing_a;
-    switch (command) {
-        case 0x05:
-        case 0x08:
-            if (!is_charging) {
-                set_limit(centiamps, now);
-            }
-            break;
-        case 0x06:
-            if (is_charging && state_ != raising) {
-                limit_centiamps_ = static_cast<std::uint16_t>(limit_centiamps_ + probe_step_centiamps);
-                enter(raising, now);
-            }
-            break;
-        case 0x07:
-            if (is_charging && state_ != lowering) {
-                pilot_shift_a_ = -probe_step_a;
-                enter(lowering, now);
-            }
-            break;
-        case 0x09: {
-            const bool lost = config_.ignores_first_09 && !first_09_seen_ && !is_charging && centiamps > 0;
-            first_09_seen_ = first_09_seen_ || centiamps > 0;
-            if (!lost && set_limit(centiamps, now) && (is_charging || (draws && state_ == plugged))) {
-                adjust_s_ = random_.uniform(6, 10);
-                enter(adjusting, now);
-                state_since_ = now;
-            }
-            break;
-        }
-        default:
-            break;
+    if (!is_charging && (command == 0x05 || command == 0x08)) {
+        set_limit(centiamps, now);
+    } else if (is_charging && command == 0x06 && state_ != raising) {
+        limit_centiamps_ = static_cast<std::uint16_t>(limit_centiamps_ + probe_step_centiamps);
+        enter(raising, now);
+    } else if (is_charging && command == 0x07 && state_ != lowering) {
+        pilot_shift_a_ = -probe_step_a;
+        enter(lowering, now);
+    } else if (command == 0x09) {
+        obey_09(centiamps, is_charging, now);
+    }
+}
+
+void WallConnector::obey_09(std::uint16_t centiamps, bool is_charging, Instant now) {
+    const bool is_lost = config_.ignores_first_09 && !first_09_seen_ && !is_charging && centiamps > 0;
+    first_09_seen_ = first_09_seen_ || centiamps > 0;
+    if (is_lost) {
+        return;
+    }
+    const bool has_changed = set_limit(centiamps, now);
+    if (has_changed && (is_charging || (draws() && state_ == plugged))) {
+        adjust_s_ = random_.uniform(6, 10);
+        enter(adjusting, now);
+        state_since_ = now;
     }
 }
 
@@ -360,7 +377,7 @@ void WallConnector::stop_by_zero(Instant now) {
     if (zero_offered_) {
         return;
     }
-    if (car_.plugged && car_.current_a >= drawing_a) {
+    if (car_.plugged && draws()) {
         zero_offered_ = true;
         limit_centiamps_ = fallback_centiamps;
         enter(plugged, now);
@@ -369,21 +386,21 @@ void WallConnector::stop_by_zero(Instant now) {
     }
 }
 
-std::uint16_t WallConnector::measured_centiamps(Instant now) {
+std::uint16_t WallConnector::measured_centiamps() {
     // The last digits of a real reading move all the time while current flows.
-    const double jitter = car_.current_a >= drawing_a && now != Instant{} ? random_.uniform(-0.04, 0.04) : 0;
+    const double jitter = draws() ? random_.uniform(-0.04, 0.04) : 0;
     const double shown = car_.current_a * config_.current_gain + config_.current_offset_a + jitter;
-    return static_cast<std::uint16_t>(std::clamp(shown * 100 + 0.5, 0.0, 65535.0));
+    return static_cast<std::uint16_t>(std::lround(std::clamp(shown * 100, 0.0, 65535.0)));
 }
 
-Bytes WallConnector::heartbeat_reply(std::uint16_t master, Instant now) {
-    const std::uint16_t drawn = measured_centiamps(now);
+Bytes WallConnector::heartbeat_reply(std::uint16_t master) {
+    const std::uint16_t drawn = measured_centiamps();
     return padded({response, heartbeat, high(id_), low(id_), high(master), low(master), state_, high(limit_centiamps_),
                    low(limit_centiamps_), high(drawn), low(drawn)},
                   is_protocol_1() ? protocol_1_length : protocol_2_length);
 }
 
-std::optional<Bytes> WallConnector::answer_request(std::uint8_t command, Instant /*now*/) {
+std::optional<Bytes> WallConnector::answer_request(std::uint8_t command) {
     const bool is_newest = config_.firmware == Firmware::v4_5_3;
     constexpr std::size_t vin_part = 7;
     if (command == 0xEB) {
@@ -415,8 +432,8 @@ std::optional<Bytes> WallConnector::answer_request(std::uint8_t command, Instant
     }
 }
 
-std::optional<Bytes> WallConnector::answer_action(std::uint8_t command, const Bytes& /*message*/) {
-    const bool known = config_.firmware == Firmware::v4_5_3 && (command == 0xB1 || command == 0xB2);
+std::optional<Bytes> WallConnector::answer_action(std::uint8_t kind, std::uint8_t command) {
+    const bool known = kind == action && config_.firmware == Firmware::v4_5_3 && (command == 0xB1 || command == 0xB2);
     if (!known) {
         return std::nullopt;
     }
@@ -444,7 +461,7 @@ std::optional<Bytes> WallConnector::answer_old_request(std::uint8_t command) con
         default:
             break;
     }
-    const std::uint8_t drawing_state = car_.current_a >= drawing_a ? 1 : 3;
+    const std::uint8_t drawing_state = draws() ? 1 : 3;
     Bytes plug = reply(command);
     plug.push_back(car_.plugged ? drawing_state : std::uint8_t{0});
     return padded(std::move(plug), protocol_2_length);
@@ -468,7 +485,7 @@ Bytes WallConnector::power_reply() const {
     }
     for (std::size_t phase = 0; phase < 3; ++phase) {
         const bool wired = static_cast<int>(phase) < config_.phases;
-        const auto volts = static_cast<std::uint16_t>(wired ? voltage_v_.at(phase) + 0.5 : 0);
+        const auto volts = static_cast<std::uint16_t>(wired ? std::lround(voltage_v_.at(phase)) : 0);
         message.push_back(high(volts));
         message.push_back(low(volts));
     }
@@ -477,20 +494,15 @@ Bytes WallConnector::power_reply() const {
     }
     for (int phase = 0; phase < 3; ++phase) {
         const double amps = phase < car_.phases ? car_.current_a : 0;
-        message.push_back(static_cast<std::uint8_t>(std::clamp(amps * 2 + 0.5, 0.0, 255.0)));
+        message.push_back(static_cast<std::uint8_t>(std::lround(std::clamp(amps * 2, 0.0, 255.0))));
     }
     return padded(std::move(message), long_length);
 }
 
 Bytes WallConnector::announcement() const {
-    const auto rating = static_cast<std::uint16_t>(config_.rating_a * 100 + 0.5);
+    const auto rating = static_cast<std::uint16_t>(std::lround(config_.rating_a * 100));
     return padded({response, linkready_2, high(id_), low(id_), sign_, high(rating), low(rating)},
                   is_protocol_1() ? protocol_1_length : protocol_2_length);
-}
-
-Bytes WallConnector::padded(Bytes message, std::size_t length) const {
-    message.resize(length, 0);
-    return message;
 }
 
 std::optional<Bytes> WallConnector::announce(Instant now) {

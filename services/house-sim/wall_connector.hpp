@@ -88,32 +88,34 @@ public:
     bool wrecked() const { return wrecked_; }
 
 private:
-    struct Heartbeat;
-
     void enter(std::uint8_t state, Instant now);
     void follow_plug(Instant now);
     void follow_link(Instant now);
     void follow_charging(Instant now);
+    void follow_rest(Instant now);
+    void follow_current(Instant now);
     void follow_adjustment(Instant now);
+    bool draws() const;
 
-    std::optional<Bytes> answer_request(std::uint8_t command, Instant now);
-    std::optional<Bytes> answer_action(std::uint8_t command, const Bytes& message);
+    std::optional<Bytes> answer_linkready(const Bytes& message, Instant now);
+    std::optional<Bytes> answer_request(std::uint8_t command);
+    std::optional<Bytes> answer_action(std::uint8_t kind, std::uint8_t command);
     std::optional<Bytes> answer_heartbeat(const Bytes& message, Instant now);
     std::optional<Bytes> answer_old_request(std::uint8_t command) const;
     void obey(std::uint8_t command, std::uint16_t centiamps, Instant now);
     void obey_protocol_1(std::uint8_t command, std::uint16_t centiamps, Instant now);
     void obey_protocol_2(std::uint8_t command, std::uint16_t centiamps, Instant now);
+    void obey_09(std::uint16_t centiamps, bool is_charging, Instant now);
     void stop_by_zero(Instant now);
     bool set_limit(std::uint16_t centiamps, Instant now);
     void change_identity();
 
-    Bytes heartbeat_reply(std::uint16_t master, Instant now);
+    Bytes heartbeat_reply(std::uint16_t master);
     Bytes power_reply() const;
     Bytes text_reply(std::uint8_t command, const std::string& text) const;
     Bytes reply(std::uint8_t command) const;
     Bytes announcement() const;
-    Bytes padded(Bytes message, std::size_t length) const;
-    std::uint16_t measured_centiamps(Instant now);
+    std::uint16_t measured_centiamps();
     bool is_protocol_1() const { return config_.firmware == Firmware::p1; }
 
     WallConnectorConfig config_;
