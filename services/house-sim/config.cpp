@@ -19,7 +19,7 @@ double read_time(const config::Section& section, const std::string& key, const s
     const std::string text = section.text_or(key, fallback);
     const auto seconds = parse_time_of_day(text);
     if (!seconds && !text.empty()) {
-        section.report(key, fmt::format("\"{}\" is not a time of day like \"10:30\"", text));
+        section.report(key, fmt::format(R"("{}" is not a time of day like "10:30")", text));
     }
     return seconds.value_or(0);
 }
@@ -29,7 +29,7 @@ std::uint16_t read_unit_id(const config::Section& unit) {
     unsigned id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
     if (text.size() != 4 || error != std::errc{} || end != text.data() + text.size()) {
-        unit.report("id", fmt::format("\"{}\" is not four hexadecimal digits like \"7744\"", text));
+        unit.report("id", fmt::format(R"("{}" is not four hexadecimal digits like "7744")", text));
     }
     return static_cast<std::uint16_t>(id);
 }
@@ -267,34 +267,38 @@ PublishConfig read_publish(const config::Section& root) {
     return config;
 }
 
-template <class List, class Name>
-bool has_named(const List& list, Name name, const std::string& wanted) {
-    return std::ranges::any_of(list, [&](const auto& item) { return name(item) == wanted; });
-}
+// The script names cars and units; they must exist.
+class ScriptCheck {
+public:
+    ScriptCheck(const config::Section& root, const SiteConfig& site) : root_(root), site_(site) {}
 
-// What the script names must exist.
-void check_script(const config::Section& root, const SiteConfig& site) {
-    const auto car = [](const CarConfig& config) { return config.name; };
-    const auto unit = [](const WallConnectorConfig& config) { return id_text(config.id); };
-    for (const auto& event : site.script) {
-        if (const auto* plug_in = std::get_if<PlugIn>(&event.action)) {
-            if (!has_named(site.cars, car, plug_in->car)) {
-                root.report("script", fmt::format("there is no car \"{}\"", plug_in->car));
-            }
-            if (!plug_in->unit.empty() && !has_named(site.units, unit, plug_in->unit)) {
-                root.report("script", fmt::format("there is no unit \"{}\"", plug_in->unit));
-            }
-        } else if (const auto* unplug = std::get_if<Unplug>(&event.action)) {
-            if (!has_named(site.cars, car, unplug->car)) {
-                root.report("script", fmt::format("there is no car \"{}\"", unplug->car));
-            }
-        } else if (const auto* reset = std::get_if<ResetUnit>(&event.action)) {
-            if (!has_named(site.units, unit, reset->unit)) {
-                root.report("script", fmt::format("there is no unit \"{}\"", reset->unit));
-            }
+    void operator()(const PlugIn& event) const {
+        car(event.car);
+        if (!event.unit.empty()) {
+            unit(event.unit);
         }
     }
-}
+    void operator()(const Unplug& event) const { car(event.car); }
+    void operator()(const ResetUnit& event) const { unit(event.unit); }
+    template <class Other>
+    void operator()(const Other& /*event*/) const {}
+
+private:
+    void car(const std::string& name) const {
+        if (std::ranges::find(site_.cars, name, &CarConfig::name) == site_.cars.end()) {
+            root_.report("script", fmt::format("there is no car \"{}\"", name));
+        }
+    }
+    void unit(const std::string& id) const {
+        const auto id_of = [](const WallConnectorConfig& config) { return id_text(config.id); };
+        if (std::ranges::find(site_.units, id, id_of) == site_.units.end()) {
+            root_.report("script", fmt::format("there is no unit \"{}\"", id));
+        }
+    }
+
+    const config::Section& root_;
+    const SiteConfig& site_;
+};
 
 // One line of numbers separated by commas.
 std::optional<std::array<double, 3>> parse_row(const std::string& line) {
@@ -350,7 +354,9 @@ Config read_config(const config::Section& root) {
     config.site.units = read_units(root, config.site.house.phases);
     config.site.cars = read_cars(root);
     config.site.script = read_script(root);
-    check_script(root, config.site);
+    for (const auto& event : config.site.script) {
+        std::visit(ScriptCheck(root, config.site), event.action);
+    }
 
     const auto line = root.section("line");
     config.line.pty = line.text_or("pty", "");

@@ -76,7 +76,7 @@ ScriptEvent read_event(const config::Section& entry) {
     if (entry.has("at")) {
         event.second_of_day = parse_time_of_day(entry.text("at"));
         if (!event.second_of_day) {
-            entry.report("at", fmt::format("\"{}\" is not a time of day like \"10:30\"", entry.text("at")));
+            entry.report("at", fmt::format(R"("{}" is not a time of day like "10:30")", entry.text("at")));
         }
     }
     event.after_real_s = entry.optional_number("after_s", 0, 30 * longest_s);
