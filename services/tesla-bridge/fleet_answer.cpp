@@ -243,8 +243,6 @@ Verdict judge_car_refusal(CommandKind kind, const Answer& answer, int status) {
 
 // ---- vehicle_data ----
 
-constexpr double max_age_ms = 30.0 * 86'400 * 1000;
-
 class FieldReader {
 public:
     FieldReader(const nlohmann::json& data, const char* section, scheduling::Instant at,
@@ -301,8 +299,6 @@ public:
     }
 
     scheduling::Instant at() const { return at_; }
-    /// The same section, read as of another moment.
-    void set_time(scheduling::Instant at) { at_ = at; }
 
 private:
     const nlohmann::json* find(const char* key) const {
@@ -318,23 +314,6 @@ private:
     scheduling::Instant at_;
     std::vector<std::string>& problems_;
 };
-
-// How old the data was when it arrived: hosted proxies serve copies. Tesla stamps in ms, TeslaBleHttpProxy in s. A
-// stamp from the future means that the clocks differ, not that the data is new.
-scheduling::Duration age_on_arrival(const FieldReader& reader, scheduling::WallTime wall) {
-    const auto stamp = reader.plain_number("timestamp", {0, 1e14});
-    if (!stamp) {
-        return scheduling::Duration::zero();
-    }
-    constexpr double seconds_until_ms = 1e11;
-    const double stamp_ms = *stamp < seconds_until_ms ? *stamp * 1000 : *stamp;
-    const auto wall_ms = std::chrono::duration<double, std::milli>(wall.time_since_epoch()).count();
-    const double age_ms = wall_ms - stamp_ms;
-    if (age_ms <= 0 || age_ms > max_age_ms) {
-        return scheduling::Duration::zero();
-    }
-    return std::chrono::duration_cast<scheduling::Duration>(std::chrono::duration<double, std::milli>(age_ms));
-}
 
 void read_charge_state(const FieldReader& reader, VehicleFacts& facts) {
     constexpr contract::Range percent = contract::percent;
@@ -468,14 +447,13 @@ Verdict judge_read(const http::Response& response) {
 VehicleData parse_vehicle_data(std::string_view body, const Home& home, CallTime time) {
     const auto car = vehicle_object(body);
     VehicleData data;
-    FieldReader charge(car, "charge_state", time.now, data.problems);
-    charge.set_time(time.now - age_on_arrival(charge, time.wall));
+    const FieldReader charge(car, "charge_state", time.now, data.problems);
     read_charge_state(charge, data.facts);
-    FieldReader drive(car, "drive_state", time.now, data.problems);
-    drive.set_time(time.now - age_on_arrival(drive, time.wall));
+    data.stamp = charge.plain_number("timestamp", {0, 1e15});
+    const FieldReader drive(car, "drive_state", time.now, data.problems);
     read_location(drive, home, data.facts);
     data.facts.heard_at = charge.at();
-    // Only an awake car has data to give, unless the server says that this is an old copy.
+    // Only an awake car has data to give, unless the server says that this is a copy.
     const auto state = parse_sleep_state(text_at(car, "state"));
     data.facts.sleep_state = Report<SleepState>{state.value_or(SleepState::online), charge.at()};
     if (!car.contains("charge_state")) {

@@ -23,6 +23,7 @@ std::chrono::seconds parse_retry_after(const http::Response& response);
 
 struct VehicleData {
     VehicleFacts facts;
+    std::optional<double> stamp;  ///< The car's own, in a unit that differs between servers: only good to compare.
     std::vector<std::string> problems;  ///< Fields that were present but unusable, and are therefore unknown.
 };
 

@@ -5,6 +5,7 @@
 
 #include "http/http_client.hpp"
 #include "tesla-bridge/authenticator.hpp"
+#include "tesla-bridge/fleet_answer.hpp"
 #include "tesla-bridge/vehicle_link.hpp"
 
 namespace tesla_bridge {
@@ -46,11 +47,14 @@ private:
     using Judge = std::function<Verdict(const http::Response&)>;
 
     Exchange exchange(const http::Request& request, const Judge& judge, CallTime time);
+    VehicleData parse(const std::string& body, CallTime time);
     Exchange exchange_with(const std::string& token, http::Request request, const Judge& judge);
 
     FleetApiOptions options_;
     std::unique_ptr<http::HttpClient> http_;
     std::shared_ptr<Authenticator> authenticator_;
+    std::optional<double> last_stamp_;
+    scheduling::Instant last_stamp_seen_at_;
 };
 
 }  // namespace tesla_bridge

@@ -9,7 +9,10 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "messaging/in_memory_broker.hpp"
+#include "scheduling/event_loop.hpp"
 #include "tesla-bridge/support.hpp"
+#include "tesla-bridge/tesla_bridge.hpp"
 
 using namespace tesla_bridge;
 using namespace tesla_bridge_test;
@@ -66,11 +69,14 @@ public:
         const std::scoped_lock lock(mutex_);
         return calls_;
     }
-    /// Calls hang until `release`.
-    void hang() { hanging_ = true; }
+    /// Calls whose path has this in it hang until `release`.
+    void hang(const std::string& part) {
+        const std::scoped_lock lock(mutex_);
+        hanging_ = part;
+    }
     void release() {
         const std::scoped_lock lock(mutex_);
-        hanging_ = false;
+        hanging_.reset();
         released_.notify_all();
     }
 
@@ -90,7 +96,7 @@ private:
         const std::string query = request.target.substr(std::min(request.target.size(), request.path.size()));
         calls_.push_back({request.method, request.path, query, request.get_header_value("Authorization"),
                           request.get_header_value("Content-Type"), request.body});
-        released_.wait(lock, [this] { return !hanging_; });
+        released_.wait(lock, [&] { return !hanging_ || request.path.find(*hanging_) == std::string::npos; });
         if (request.path == "/token") {
             const int number = static_cast<int>(calls_.size());
             const std::string token = "access-of-call-" + std::to_string(number);
@@ -134,7 +140,7 @@ private:
     std::thread thread_;
     mutable std::mutex mutex_;
     std::condition_variable released_;
-    std::atomic<bool> hanging_ = false;
+    std::optional<std::string> hanging_;
     std::vector<Scripted> scripted_;
     std::vector<Call> calls_;
 };
@@ -182,6 +188,17 @@ TEST_CASE("HTTP: a full read with token, endpoints and position") {
     CHECK(calls[0].path == "/api/1/vehicles/LRW3E7EK0NC000777/vehicle_data");
     CHECK(calls[0].query == "?endpoints=charge_state%3Bdrive_state%3Blocation_data");
     CHECK(calls[0].authorization == "Bearer access-1");
+}
+
+TEST_CASE("HTTP: a copy that a proxy serves again is as old as it was") {
+    World world;
+    auto api = world.make();
+    CHECK(api.read(ReadDepth::full, {at(1000), fixture_wall()}).news.heard_at == at(1000));
+    CHECK(api.read(ReadDepth::full, {at(1300), fixture_wall()}).news.heard_at == at(1000));
+    std::string newer = fixture("vehicle_data_charging.json");
+    newer.replace(newer.find("1788800000123"), 13, "1788800000999");
+    world.cloud.next(200, newer);
+    CHECK(api.read(ReadDepth::full, {at(1600), fixture_wall()}).news.heard_at == at(1600));
 }
 
 TEST_CASE("HTTP: the position is not asked for when nobody needs it") {
@@ -323,7 +340,7 @@ TEST_CASE("HTTP: a server that quotes the token does not get it into our words")
 TEST_CASE("HTTP: nobody listens, and nobody answers in time") {
     World world;
     world.options.timeout = 200ms;
-    world.cloud.hang();
+    world.cloud.hang(vin);
     auto api = world.make();
     const auto slow = api.send(start, world.time);
     CHECK(slow.kind == Kind::retry);
@@ -354,4 +371,49 @@ TEST_CASE("HTTP: TeslaBleHttpProxy needs no token and is asked to wait for the c
     CHECK(calls[0].query == "?endpoints=charge_state");
     CHECK(calls[0].authorization.empty());
     CHECK(calls[2].query == "?wait=true");
+}
+
+TEST_CASE("HTTP: a car whose server hangs holds up neither the loop nor another car") {
+    FakeCloud cloud;
+    cloud.valid_token.clear();
+    cloud.hang("5YJ3E1EA0KF000316");
+    http::CurlHttpClientFactory clients;
+    scheduling::EventLoop loop;
+    scheduling::ThreadWorkerFactory workers;
+    messaging::InMemoryBroker broker(loop);
+    const auto bus = broker.connect("tesla-bridge");
+    const auto user = broker.connect("user");
+    service::Environment environment{loop, workers, *bus, contract::Topics("twc"), "tesla-bridge"};
+    Config config;
+    config.account = AccountConfig{.base_url = cloud.url(), .timeout = 1500ms, .needs_token = false};
+    config.vehicles = {{.alias = "stuck", .vin = "5YJ3E1EA0KF000316"}, {.alias = "kestrel", .vin = vin}};
+    TeslaBridge bridge(config, environment, clients);
+
+    scheduling::TaskScope scope(loop);
+    int ticks = 0;
+    scope.call_every(10ms, [&] { ++ticks; });
+    scope.call_after(20ms, [&] {
+        for (const char* alias : {"stuck", "kestrel"}) {
+            user->publish(
+                {.topic = environment.topics.vehicle_command_set(alias, "set_amps"), .payload = "9", .qos = 1});
+        }
+    });
+    std::vector<std::string> done;
+    int ticks_until_done = 0;
+    broker.tap([&](const std::string&, const messaging::Publication& publication) {
+        if (publication.topic.ends_with("/event") && publication.payload.find("command_done") != std::string::npos) {
+            done.push_back(publication.topic);
+            ticks_until_done = ticks;
+        }
+        const bool is_over = publication.topic == "twc/vehicle/stuck/state" &&
+                             publication.payload.find("Timeout was reached") != std::string::npos;
+        if (is_over) {
+            loop.stop();
+        }
+    });
+    loop.run();
+
+    CHECK(done == std::vector<std::string>{"twc/vehicle/kestrel/event"});
+    CHECK(ticks_until_done < ticks);
+    CHECK(ticks >= 20);
 }
