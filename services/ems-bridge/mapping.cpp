@@ -318,19 +318,24 @@ std::optional<double> evaluate(const Expression& expression, const Answer& answe
     return raw ? std::optional(shaped(expression, *raw)) : expression.fallback;
 }
 
+std::optional<double> evaluate(const Rule& rule, const Answer& answer) {
+    std::optional<double> value;
+    try {
+        value = evaluate(rule.expression, answer);
+    } catch (const MappingError& error) {
+        throw MappingError(fmt::format("{}: {}", name_of(rule.quantity), error.what()));
+    }
+    if (!value && !rule.expression.may_be_missing) {
+        throw MappingError(fmt::format("{}: nothing at {}", name_of(rule.quantity), place_of(rule.expression)));
+    }
+    return value;
+}
+
 Reading apply(const Mapping& mapping, const Answer& answer) {
     Reading reading;
-    for (const auto& [quantity, expression] : mapping.rules) {
-        std::optional<double> value;
-        try {
-            value = expression.kind == Kind::balance ? balance_of(reading) : evaluate(expression, answer);
-        } catch (const MappingError& error) {
-            throw MappingError(fmt::format("{}: {}", name_of(quantity), error.what()));
-        }
-        if (!value && !expression.may_be_missing && expression.kind != Kind::balance) {
-            throw MappingError(fmt::format("{}: nothing at {}", name_of(quantity), place_of(expression)));
-        }
-        value_of(reading, quantity) = value;
+    for (const auto& rule : mapping.rules) {
+        value_of(reading, rule.quantity) =
+            rule.expression.kind == Kind::balance ? balance_of(reading) : evaluate(rule, answer);
     }
     if (mapping.time) {
         reading.measured_at = time_of(*mapping.time, answer);

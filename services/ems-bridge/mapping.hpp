@@ -100,6 +100,9 @@ Mapping read_mapping(const config::Section& section);
 /// None when it is missing and may be. Throws MappingError.
 std::optional<double> evaluate(const Expression& expression, const Answer& answer);
 
+/// The same for a rule: throws also when the value is missing and has no `or`. what() names the quantity.
+std::optional<double> evaluate(const Rule& rule, const Answer& answer);
+
 /// Applies all rules. Throws MappingError naming the quantity.
 Reading apply(const Mapping& mapping, const Answer& answer);
 

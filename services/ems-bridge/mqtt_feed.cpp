@@ -63,12 +63,11 @@ std::vector<MqttFeed::Value> MqttFeed::accept(const Message& message) {
                 oldest = std::min(oldest, at_.at(name));
             }
             try {
-                values.push_back({rule.quantity, mapping::evaluate(rule.expression, answer_), oldest});
+                values.push_back({rule.quantity, mapping::evaluate(rule, answer_), oldest});
             } catch (const mapping::MappingError& error) {
                 answer_.documents.erase(document);
                 at_.erase(document);
-                throw SourceError(ErrorKind::malformed,
-                                  fmt::format("{}: {}: {}", message.topic, name_of(rule.quantity), error.what()));
+                throw SourceError(ErrorKind::malformed, fmt::format("{}: {}", message.topic, error.what()));
             }
         }
     }
