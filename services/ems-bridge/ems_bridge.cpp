@@ -292,7 +292,8 @@ nlohmann::json EmsBridge::source_state(const Running& source) const {
     }
     const bool is_stale = !oldest && source.statements.heard();
     if (!state.error && is_stale) {
-        state.error = "no news";
+        const bool is_waiting = source.poller && source.poller->asked_at();
+        state.error = is_waiting ? "no answer" : "no news";
     }
     if (!state.error && !source.last_problem.empty()) {
         state.error = source.last_problem;

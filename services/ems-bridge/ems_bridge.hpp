@@ -67,7 +67,7 @@ private:
     Config config_;
     std::list<Running> sources_;
     SiteMemory site_memory_;
-    std::string last_quality_;
+    std::string last_quality_ = "error";  // as it starts; only changes are logged
     bool update_pending_ = false;
     std::uint64_t pictures_ = 0;
 
