@@ -40,38 +40,51 @@ std::optional<scheduling::Instant> MqttFeed::time_of(const Message& message, con
 std::vector<MqttFeed::Value> MqttFeed::accept(const Message& message) {
     std::vector<Value> values;
     for (const auto& [document, topic] : program_.topics) {
-        if (topic != message.topic) {
-            continue;
-        }
-        mapping::Answer single;
-        single.documents[document] = to_document(message.payload);
-        const auto at = time_of(message, single);
-        if (!at) {
-            continue;
-        }
-        answer_.documents[document] = std::move(single.documents[document]);
-        at_[document] = *at;
-        for (const auto& rule : mapping_.rules) {
-            const auto needed = mapping::documents(rule.expression);
-            const bool is_complete =
-                std::ranges::all_of(needed, [&](const std::string& name) { return at_.contains(name); });
-            if (!needed.contains(document) || !is_complete) {
-                continue;
-            }
-            auto oldest = *at;
-            for (const auto& name : needed) {
-                oldest = std::min(oldest, at_.at(name));
-            }
-            try {
-                values.push_back({rule.quantity, mapping::evaluate(rule, answer_), oldest});
-            } catch (const mapping::MappingError& error) {
-                answer_.documents.erase(document);
-                at_.erase(document);
-                throw SourceError(ErrorKind::malformed, fmt::format("{}: {}", message.topic, error.what()));
-            }
+        if (topic == message.topic && store(document, message)) {
+            append_values(document, message.topic, values);
         }
     }
     return values;
+}
+
+bool MqttFeed::store(const std::string& document, const Message& message) {
+    mapping::Answer single;
+    auto& content = single.documents[document] = to_document(message.payload);
+    const auto at = time_of(message, single);
+    if (at) {
+        answer_.documents[document] = std::move(content);
+        at_[document] = *at;
+    }
+    return at.has_value();
+}
+
+std::optional<scheduling::Instant> MqttFeed::oldest_of(const std::set<std::string>& documents) const {
+    std::optional<scheduling::Instant> oldest;
+    for (const auto& name : documents) {
+        const auto at = at_.find(name);
+        if (at == at_.end()) {
+            return std::nullopt;
+        }
+        oldest = std::min(oldest.value_or(at->second), at->second);
+    }
+    return oldest;
+}
+
+void MqttFeed::append_values(const std::string& document, std::string_view topic, std::vector<Value>& values) {
+    for (const auto& rule : mapping_.rules) {
+        const auto needed = mapping::documents(rule.expression);
+        const auto oldest = needed.contains(document) ? oldest_of(needed) : std::nullopt;
+        if (!oldest) {
+            continue;
+        }
+        try {
+            values.push_back({rule.quantity, mapping::evaluate(rule, answer_), *oldest});
+        } catch (const mapping::MappingError& error) {
+            answer_.documents.erase(document);
+            at_.erase(document);
+            throw SourceError(ErrorKind::malformed, fmt::format("{}: {}", topic, error.what()));
+        }
+    }
 }
 
 }  // namespace ems_bridge

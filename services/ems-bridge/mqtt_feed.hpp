@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,11 @@ public:
     const MqttProgram& program() const { return program_; }
 
 private:
+    // Takes the payload in; false when its age is unknown.
+    bool store(const std::string& document, const Message& message);
+    // None when one of them has not arrived.
+    std::optional<scheduling::Instant> oldest_of(const std::set<std::string>& documents) const;
+    void append_values(const std::string& document, std::string_view topic, std::vector<Value>& values);
     std::optional<scheduling::Instant> time_of(const Message& message, const mapping::Answer& answer) const;
 
     MqttProgram program_;

@@ -53,10 +53,10 @@ template <class Attempt>
 void attempt(Attempt run) {
     try {
         run();
-    } catch (const SourceError&) {            // NOLINT(bugprone-empty-catch): being refused is the expected outcome
-    } catch (const mapping::MappingError&) {  // NOLINT(bugprone-empty-catch)
-    } catch (const service::Rejected&) {      // NOLINT(bugprone-empty-catch)
-    } catch (const contract::Invalid&) {      // NOLINT(bugprone-empty-catch)
+    } catch (const SourceError&) {  // being refused is the expected outcome
+    } catch (const mapping::MappingError&) {
+    } catch (const service::Rejected&) {
+    } catch (const contract::Invalid&) {
     }
 }
 

@@ -1,5 +1,6 @@
 #include "ems-bridge/sources/http_source.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>

@@ -1,6 +1,7 @@
 #include "ems-bridge/sources/solaredge.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 

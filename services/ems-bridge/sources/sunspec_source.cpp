@@ -1,6 +1,7 @@
 #include "ems-bridge/sources/sunspec_source.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
