@@ -6,7 +6,7 @@
 #   --until-charging    with --duration: end as soon as that was seen
 #   --speed N           simulated seconds per second for sun, house and batteries (default 1)
 #   --no-view           do not draw the live screen
-#   --keep-logs FOLDER  put configurations and logs there and keep them
+#   --keep-logs FOLDER  leave the configurations and logs there at the end
 #   --build-dir FOLDER  use these binaries; install and build nothing
 #
 # Everything it starts listens on 127.0.0.1 only and ends with it: q, Ctrl-C, SIGTERM, even SIGKILL.
@@ -21,7 +21,7 @@ until_charging=no
 speed=1
 view=yes
 run= # the run folder
-keep_run=no
+keep_logs=
 build=
 broker_port=
 view_pid=
@@ -53,7 +53,7 @@ parse_arguments() {
             case $1 in
             --duration) duration=$2 ;;
             --speed) speed=$2 ;;
-            --keep-logs) run=$2 keep_run=yes ;;
+            --keep-logs) keep_logs=$2 ;;
             --build-dir) build=$2 ;;
             esac
             shift
@@ -89,12 +89,10 @@ install_and_build() {
 }
 
 make_run_folder() {
-    if [[ $keep_run == no ]]; then
-        run=$(mktemp --directory --tmpdir twc-mqtt-demo.XXXXXX)
-    else
-        mkdir -p -- "$run"
-        run=$(cd -- "$run" && pwd)
+    if [[ -n $keep_logs ]]; then
+        mkdir -p -- "$keep_logs" || fail "--keep-logs: $keep_logs cannot be made"
     fi
+    run=$(mktemp --directory --tmpdir twc-mqtt-demo.XXXXXX)
     chmod 711 "$run" # the broker's user passes through
 }
 
@@ -118,21 +116,21 @@ start() {
     running+=("$name")
 }
 
-# The process that plays this part now; it may have been started again by hand.
-current_pid() {
-    local pid
-    pid=$(cat "$run/$1.pid" 2>/dev/null) || return 1
-    # Numbers are reused: only a process that mentions our run folder is ours.
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -F -- "$run" || return 1
-    printf '%s\n' "$pid"
+# Running, and either started by this script or, by hand, with the run folder in its arguments: pids are reused.
+is_ours() {
+    local status
+    status=$(cat "/proc/$1/status" 2>/dev/null) || return 1
+    [[ $status != *$'\nState:\tZ'* ]] || return 1
+    [[ $status == *$'\nPPid:\t'"$$"$'\n'* ]] || { tr '\0' ' ' <"/proc/$1/cmdline" | grep -q -F -- "$run/"; } 2>/dev/null
 }
 
 stop() {
     local name=$1 pid patience
-    pid=$(current_pid "$name") || return 0
+    pid=$(cat "$run/$name.pid" 2>/dev/null) || return 0
+    is_ours "$pid" || return 0
     kill -TERM "$pid" 2>/dev/null || return 0
     for ((patience = 50; patience > 0; --patience)); do
-        current_pid "$name" >/dev/null || return 0
+        is_ours "$pid" || return 0
         sleep 0.1
     done
     say "$name did not end within 5 s and is killed"
@@ -151,13 +149,12 @@ end_everything() {
     for ((index = ${#running[@]} - 1; index >= 0; --index)); do
         stop "${running[index]}"
     done
-    wait 2>/dev/null || true
     if [[ -n $run ]]; then
-        if [[ $keep_run == yes ]]; then
-            say "configurations and logs are in $run"
-        else
-            rm -rf -- "$run"
+        if [[ -n $keep_logs ]]; then
+            cp -- "$run"/*.log "$run"/*.yaml "$keep_logs" 2>/dev/null || true
+            say "configurations and logs are in $keep_logs"
         fi
+        rm -rf -- "$run"
     fi
     exit "$status"
 }
@@ -183,8 +180,6 @@ death_words() {
     fi
 }
 
-is_alive() { kill -0 "${pid_of[$1]}" 2>/dev/null; }
-
 # Waits until COMMAND succeeds, at most SECONDS, while NAME lives.
 await() {
     local name=$1 seconds=$2 tenths
@@ -193,7 +188,7 @@ await() {
         if "$@" >/dev/null 2>&1; then
             return
         fi
-        if ! is_alive "$name"; then
+        if ! is_ours "${pid_of[$name]}"; then
             local status=0
             wait "${pid_of[$name]}" || status=$?
             report_death "$name" "$status"
@@ -208,8 +203,23 @@ await() {
 
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Only our own broker knows this password.
 broker_answers() {
-    mosquitto_sub -h 127.0.0.1 -p "$broker_port" -t "\$SYS/broker/uptime" -C 1 -W 2
+    mosquitto_sub -h 127.0.0.1 -p "$broker_port" -u healthcheck -P "$(cat "$run/secrets/healthcheck/password")" \
+        -t "\$SYS/broker/uptime" -C 1 -W 2 >/dev/null 2>&1
+}
+
+# Fails when the port was taken after all.
+broker_comes_up() {
+    local tenths
+    for ((tenths = 100; tenths > 0; --tenths)); do
+        if broker_answers; then
+            return
+        fi
+        is_ours "${pid_of[mosquitto]}" || return 1
+        sleep 0.1
+    done
+    return 1
 }
 
 start_broker() {
@@ -222,10 +232,14 @@ start_broker() {
         broker_port=$port
         "$repository/deploy/local-broker.sh" "$run" "$broker_port"
         start mosquitto "${as_user[@]}" mosquitto -c "$run/broker/mosquitto.conf"
-        await mosquitto 10 broker_answers
-        return
+        if broker_comes_up; then
+            return
+        fi
+        stop mosquitto
+        running=()
     done
-    fail "no free port for Mosquitto found"
+    tail -n 15 -- "$run/mosquitto.log" >&2
+    fail "Mosquitto did not start"
 }
 
 # ---- the house and the services -------------------------------------------------------------------------------

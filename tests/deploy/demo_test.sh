@@ -33,10 +33,7 @@ fail() {
 processes_of() {
     local folder=$1 cmdline
     for cmdline in /proc/[0-9]*/cmdline; do
-        if tr '\0' ' ' <"$cmdline" 2>/dev/null | grep -q -F -- "$folder/"; then
-            tr '\0' ' ' <"$cmdline" 2>/dev/null || true
-            echo
-        fi
+        { tr '\0' ' ' <"$cmdline" | grep -F -- "$folder/" || true; } 2>/dev/null
     done
 }
 
@@ -50,15 +47,16 @@ expect_nothing_left() {
     fail "still running after $2: $left"
 }
 
-# Starts a demo in the background and waits until it has started everything.
+# Starts a demo in the background and waits until it has started everything; sets `run`, its folder, and `logs`.
 start_demo() {
-    run=$scratch/$1
-    mkdir "$run"
-    "$demo" --build-dir "$build" --no-view --keep-logs "$run" >"$run/output.log" 2>&1 &
+    logs=$scratch/$1
+    mkdir "$logs"
+    "$demo" --build-dir "$build" --no-view --keep-logs "$logs" >"$logs/output.log" 2>&1 &
     demo_pid=$!
     local patience
     for ((patience = 600; patience > 0; --patience)); do
-        grep -q 'The stack runs' "$run/output.log" && return
+        run=$(sed -n 's/^The stack runs, in \(.*\)\. In another.*/\1/p' "$logs/output.log")
+        [[ -n $run ]] && return
         kill -0 "$demo_pid" 2>/dev/null || fail "the demo ended early"
         sleep 0.1
     done
@@ -74,13 +72,14 @@ expect_end() {
 }
 
 charging() {
-    run=$scratch/run
-    mkdir "$run"
-    "$demo" --build-dir "$build" --duration 240 --until-charging --keep-logs "$run" >"$run/output.log" 2>&1 ||
+    logs=$scratch/charging
+    mkdir "$logs"
+    "$demo" --build-dir "$build" --duration 240 --until-charging --keep-logs "$logs" >"$logs/output.log" 2>&1 ||
         fail "no car charged"
-    grep -q 'A car was seen charging' "$run/output.log" || fail "it does not say that a car charged"
+    grep -q 'A car was seen charging' "$logs/output.log" || fail "it does not say that a car charged"
+    run=$(sed -n 's/^The stack runs, in \(.*\)\. In another.*/\1/p' "$logs/output.log")
     expect_nothing_left "$run" "the end of its duration"
-    tail -n 3 "$run/output.log"
+    tail -n 3 "$logs/output.log"
 }
 
 endings() {
@@ -88,12 +87,12 @@ endings() {
     # A script started in the background ignores SIGINT; SIGTERM takes the same way.
     kill -TERM "$demo_pid"
     expect_end 143 SIGTERM
-    grep -q 'ended$' "$run/twc-bus.log" || fail "twc-bus was not ended cleanly"
+    grep -q 'ended$' "$logs/twc-bus.log" || fail "twc-bus was not ended cleanly"
 
     start_demo service-killed
     kill -KILL "$(cat "$run/twc-bus.pid")"
     expect_end 1 "twc-bus was killed"
-    grep -q 'twc-bus ended (killed by SIGKILL). The end of its log:' "$run/output.log" ||
+    grep -q 'twc-bus ended (killed by SIGKILL). The end of its log:' "$logs/output.log" ||
         fail "it does not name the service that was killed"
 
     start_demo service-stopped
@@ -110,6 +109,7 @@ endings() {
     wait "$demo_pid" 2>/dev/null || true
     demo_pid=
     expect_nothing_left "$run" "SIGKILL"
+    rm -rf -- "$run" # the one ending after which its folder stays
 
     local output status=0
     output=$("$demo" --speed fast 2>&1) || status=$?
