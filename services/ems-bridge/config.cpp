@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -95,6 +96,7 @@ constexpr std::array source_types{SourceType{"solaredge", &plan_solaredge}, Sour
 
 std::vector<std::string> type_names() {
     std::vector<std::string> names;
+    names.reserve(source_types.size());
     for (const auto& type : source_types) {
         names.emplace_back(type.name);
     }
@@ -235,28 +237,34 @@ void read_site(const config::Section& site, Config& config) {
     site.reject_unknown_keys();
 }
 
-// The same name would mean the same topic; and no source may listen to what the bridge itself says.
+// No source may listen to what the bridge itself says.
+void check_topics(const config::Section& section, const SourceConfig& source, const std::string& own_branch) {
+    const auto* const subscribed = std::get_if<Subscribed>(&source.access);
+    if (subscribed == nullptr) {
+        return;
+    }
+    for (const auto& [name, topic] : subscribed->program.topics) {
+        if (topic.starts_with(own_branch)) {
+            section.report("topics", fmt::format("{} is the bridge's own branch", topic));
+        }
+    }
+}
+
+// The same name would mean the same topic.
 void check_together(const config::Section& root, const std::vector<config::Section>& sections, const Config& config) {
     const std::string own_branch = root.section("mqtt").text_or("base_topic", "twc") + "/ems/";
+    std::set<std::string> names;
     int pushes = 0;
     for (std::size_t i = 0; i < config.sources.size(); ++i) {
         const auto& source = config.sources[i];
-        const auto is_same = [&](const SourceConfig& other) { return other.member.name == source.member.name; };
-        if (std::ranges::count_if(config.sources.begin(), config.sources.begin() + static_cast<std::ptrdiff_t>(i),
-                                  is_same) > 0) {
+        if (!names.insert(source.member.name).second) {
             sections[i].report("name", fmt::format("\"{}\" is used twice", source.member.name));
         }
         pushes += source.type == "push" ? 1 : 0;
         if (source.type == "push" && pushes > 1) {
             sections[i].report("type", "there is one set of push topics, so there can be one push source");
         }
-        if (const auto* const subscribed = std::get_if<Subscribed>(&source.access)) {
-            for (const auto& [name, topic] : subscribed->program.topics) {
-                if (topic.starts_with(own_branch)) {
-                    sections[i].report("topics", fmt::format("{} is the bridge's own branch", topic));
-                }
-            }
-        }
+        check_topics(sections[i], source, own_branch);
     }
 }
 

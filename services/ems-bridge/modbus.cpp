@@ -168,7 +168,6 @@ struct TcpModbusClientFactory::Connections {
 };
 
 TcpModbusClientFactory::TcpModbusClientFactory() : connections_(std::make_shared<Connections>()) {}
-TcpModbusClientFactory::~TcpModbusClientFactory() = default;
 
 std::unique_ptr<ModbusClient> TcpModbusClientFactory::make_client(const ModbusEndpoint& endpoint) {
     const std::scoped_lock lock(connections_->mutex);

@@ -63,7 +63,6 @@ public:
 class TcpModbusClientFactory final : public ModbusClientFactory {
 public:
     TcpModbusClientFactory();
-    ~TcpModbusClientFactory() override;
     std::unique_ptr<ModbusClient> make_client(const ModbusEndpoint& endpoint) override;
 
 private:
