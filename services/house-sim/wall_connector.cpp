@@ -255,16 +255,18 @@ std::optional<Bytes> WallConnector::answer(const Bytes& message, Instant now) {
     if (kind == request && has_no_ids(message)) {
         return is_protocol_1() ? std::nullopt : answer_old_request(command);
     }
-    if (word_at(message, 4) != id_) {
-        return std::nullopt;
-    }
-    if (kind == request && command == heartbeat) {
+    return word_at(message, 4) == id_ ? answer_addressed(message, now) : std::nullopt;
+}
+
+std::optional<Bytes> WallConnector::answer_addressed(const Bytes& message, Instant now) {
+    const bool is_request = message[0] == request;
+    if (is_request && message[1] == heartbeat) {
         return answer_heartbeat(message, now);
     }
     if (is_protocol_1()) {
         return std::nullopt;
     }
-    return kind == request ? answer_request(command) : answer_action(kind, command);
+    return is_request ? answer_request(message[1]) : answer_action(message[0], message[1]);
 }
 
 std::optional<Bytes> WallConnector::answer_linkready(const Bytes& message, Instant now) {

@@ -98,6 +98,7 @@ private:
     bool draws() const;
 
     std::optional<Bytes> answer_linkready(const Bytes& message, Instant now);
+    std::optional<Bytes> answer_addressed(const Bytes& message, Instant now);
     std::optional<Bytes> answer_request(std::uint8_t command);
     std::optional<Bytes> answer_action(std::uint8_t kind, std::uint8_t command);
     std::optional<Bytes> answer_heartbeat(const Bytes& message, Instant now);
