@@ -37,6 +37,7 @@ Board::Board(contract::Topics topics, std::string broker) : broker_(std::move(br
     keep_states(topics.bus_state(), bus_);
     keep_states(topics.policy_state(), policy_);
     keep_states(topics.policy_override_state(), override_);
+    keep_states(topics.policy_override_state("+"), charger_overrides_);
     keep_states(topics.charger_state("+"), chargers_);
     keep_states(topics.policy_charger_state("+"), charger_policies_);
     keep_states(topics.vehicle_state("+"), vehicles_);
@@ -114,6 +115,11 @@ Model Board::model(scheduling::Instant now, scheduling::WallTime wall_now) const
     }
     for (const auto& [id, online] : chargers_online_) {
         model.chargers[id].online = online;
+    }
+    for (const auto& [id, kept] : charger_overrides_) {
+        if (const auto charger = model.chargers.find(id); charger != model.chargers.end()) {
+            charger->second.override_state = seen(kept, now);
+        }
     }
     for (const auto& [alias, kept] : vehicles_) {
         model.vehicles.emplace(alias, seen(kept, now));

@@ -58,6 +58,7 @@ private:
     Shelf<contract::BusState> bus_;
     Shelf<contract::PolicyState> policy_;
     Shelf<contract::OverrideState> override_;
+    Shelf<contract::OverrideState> charger_overrides_;
     Shelf<contract::ChargerState> chargers_;
     Shelf<contract::PolicyChargerState> charger_policies_;
     Shelf<contract::VehicleState> vehicles_;

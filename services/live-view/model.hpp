@@ -19,7 +19,8 @@ struct Seen {
 struct Charger {
     std::optional<Seen<contract::ChargerState>> state;
     std::optional<Seen<contract::PolicyChargerState>> policy;
-    std::optional<bool> online;  ///< From `charger/<id>/availability`.
+    std::optional<Seen<contract::OverrideState>> override_state;  ///< Of this charger alone.
+    std::optional<bool> online;                                   ///< From `charger/<id>/availability`.
 };
 
 struct Model {

@@ -41,8 +41,10 @@ std::string duration_text(double seconds) {
 std::string amps_text(std::optional<double> amps) { return amps ? fmt::format("{:.1f} A", *amps) : "? A"; }
 
 std::string kilowatts_text(std::optional<double> watts) {
-    constexpr double watts_a_kilowatt = 1000;
-    return watts ? fmt::format("{:.2f} kW", *watts / watts_a_kilowatt) : "? kW";
+    constexpr double watts_a_step = 10;
+    constexpr double steps_a_kilowatt = 100;
+    // Rounded first, and + 0.0: never "-0.00".
+    return watts ? fmt::format("{:.2f} kW", std::round(*watts / watts_a_step) / steps_a_kilowatt + 0.0) : "? kW";
 }
 
 std::string percent_text(std::optional<double> percent) { return percent ? fmt::format("{:.0f} %", *percent) : "? %"; }
@@ -198,6 +200,18 @@ void draw_data_age(Page& page, const Model& model) {
     page.canvas.put(page.row++, 1, text, good ? Style::plain : Style::yellow);
 }
 
+std::string override_text(const std::optional<Seen<contract::OverrideState>>& seen) {
+    if (!seen || !seen->value.active) {
+        return "no override";
+    }
+    const auto& forced = seen->value;
+    std::string text = "OVERRIDE " + (forced.amps ? amps_text(forced.amps) : std::string("max"));
+    if (forced.scope != "all") {
+        text += " for " + forced.scope;
+    }
+    return text + (forced.until ? " until " + clock_text(*forced.until, "%H:%M:%S") : " until cleared");
+}
+
 // ---- chargers -------------------------------------------------------------------------------------------------
 
 Style state_style(const contract::ChargerState& state) {
@@ -250,6 +264,9 @@ std::string plan_text(const Model& model, const Charger& charger) {
     }
     const auto& plan = charger.policy->value;
     std::string text = fmt::format("target {}", amps_text(plan.target_a));
+    if (charger.override_state && charger.override_state->value.active) {
+        text += ", " + override_text(charger.override_state);
+    }
     if (plan.binding_limit) {
         text += ", limited by " + *plan.binding_limit;
     }
@@ -321,19 +338,6 @@ void draw_chargers(Page& page, const Model& model, int rows) {
 
 // ---- the system -----------------------------------------------------------------------------------------------
 
-std::string override_text(const Model& model) {
-    if (!model.override_state || !model.override_state->value.active) {
-        return "no override";
-    }
-    const auto& forced = model.override_state->value;
-    std::string text = "OVERRIDE " + (forced.amps ? amps_text(forced.amps) : std::string("max"));
-    if (forced.scope != "all") {
-        text += " for " + forced.scope;
-    }
-    text += forced.until ? " until " + clock_text(*forced.until, "%H:%M:%S") : " until cleared";
-    return text;
-}
-
 void draw_mode(Page& page, const Model& model) {
     if (!model.policy) {
         page.canvas.put(page.row++, 1, "mode unknown: nothing heard from policy-engine yet", Style::yellow);
@@ -344,7 +348,7 @@ void draw_mode(Page& page, const Model& model) {
     int column = page.canvas.put(page.row, 1, "mode ");
     column = page.canvas.put(page.row, column, policy.mode, stale ? Style::yellow : Style::bold);
     column = page.canvas.put(page.row, column, stale ? " (STALE)  ·  " : "  ·  ");
-    const auto forced = override_text(model);
+    const auto forced = override_text(model.override_state);
     column = page.canvas.put(page.row, column, forced, forced.starts_with("OVERRIDE") ? Style::yellow : Style::plain);
     page.canvas.put(page.row, column, "  ·  " + policy.reason, Style::dim);
     ++page.row;

@@ -90,6 +90,8 @@ expect yes policy-engine twc/policy/charger/7744/state
 expect yes policy-engine twc/bus/limit/set
 expect yes policy-engine twc/vehicle/kestrel/command/charge_start/set
 expect no policy-engine twc/charger/7744/state
+expect yes house-sim twc/house-sim/state
+expect yes "" twc/house-sim/cloud/set
 for front_end in "" ha nodered cli; do
     expect yes "$front_end" twc/policy/mode/set
     expect yes "$front_end" twc/policy/override/set

@@ -100,7 +100,9 @@ Model night() {
     model.chargers["7744"].policy->value.countdown_s = 61;
     model.chargers["7744"].policy->age_s = 3;
     model.policy->value.surplus_w = -412;
-    model.override_state = Seen<contract::OverrideState>{
+    model.override_state =
+        Seen<contract::OverrideState>{contract::OverrideState{.active = true, .amps = std::nullopt}, 5};
+    model.chargers["7744"].override_state = Seen<contract::OverrideState>{
         contract::OverrideState{.active = true, .scope = "7744", .amps = 16, .until = noon + 30min}, 5};
     return model;
 }
@@ -186,6 +188,13 @@ TEST_CASE("screen: colours appear only when they are wanted") {
 
     CHECK(coloured.find("\x1b[") != std::string::npos);
     CHECK(render(sunny_day(), plain).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("screen: a power that rounds to nothing has no sign") {
+    Model model = sunny_day();
+    model.site->value.grid_w = -4;
+
+    CHECK(render_line(model).find("GRID 0.00 kW") != std::string::npos);
 }
 
 TEST_CASE("screen: the line for logs holds the flow and every charger") {
