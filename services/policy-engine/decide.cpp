@@ -29,6 +29,8 @@ constexpr Duration settling_time = 20s;
 constexpr Duration start_patience = 90s;
 // More below its offer than this: the car does not follow (it draws 0.8 to 1.3 A less, twc-protocol 9.4).
 constexpr double not_following_a = 2.5;
+// TWC protocol notes 6.1: below, cars do not charge reliably.
+constexpr double lowest_order_a = 5;
 constexpr double largest_gap_a = 1.5;
 constexpr double gap_learning_rate = 0.1;
 // A fuse stands a small overload for minutes; a contactor is not opened for a kettle.
@@ -58,6 +60,7 @@ private:
     void take_over(const Charger& charger, ChargerMemory& memory) const;
     void follow(const Charger& charger, ChargerMemory& memory);
     void take_in_site();
+    void measure(std::size_t index);
     double drawn_w_at(Instant time) const;
     std::optional<double> line_current_a(std::size_t line) const;
     void take_in_line_rooms(Instant time);
@@ -97,15 +100,16 @@ Decision Decider::run() {
     elapsed_ = memory_.decided_at ? std::max(inputs_.now - *memory_.decided_at, Duration::zero()) : Duration::zero();
     weight_ = grid_weight(settings_);
     recognise_chargers();
+    claims_.resize(count);
+    cases_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
         follow(inputs_.chargers[i], memory_.chargers[i]);
+        measure(i);
     }
     take_in_site();
     match_vehicles(config_, inputs_, memory_);
     freshness_ = site_freshness(config_.stale, inputs_, memory_.site_at);
 
-    claims_.resize(count);
-    cases_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
         make_claim(i);
     }
@@ -213,14 +217,26 @@ void Decider::follow(const Charger& charger, ChargerMemory& memory) {
     }
 }
 
+// Phases and watts per ampere. The car may use fewer phases than its charger has.
+void Decider::measure(std::size_t index) {
+    const Charger& charger = inputs_.chargers[index];
+    const std::string& alias = memory_.chargers[index].vehicle;
+    const auto* configured = config_of(config_, charger.id);
+    const auto* vehicle = alias.empty() ? nullptr : vehicle_config_of(config_, alias);
+    Claim& claim = claims_[index];
+    claim.phases = configured != nullptr && configured->phases ? *configured->phases
+                                                               : charger.phases.value_or(config_.site.phases);
+    if (vehicle != nullptr && vehicle->phases) {
+        claim.phases = std::min(claim.phases, *vehicle->phases);
+    }
+    claim.first_line = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
+    claim.ampere_w = claim.phases * volts(config_.site, inputs_.site, charger);
+}
+
 double Decider::drawn_w_at(Instant time) const {
     double total_w = 0;
-    for (std::size_t i = 0; i < inputs_.chargers.size(); ++i) {
-        const auto& charger = inputs_.chargers[i];
-        const auto* configured = config_of(config_, charger.id);
-        const int phases = configured != nullptr && configured->phases ? *configured->phases
-                                                                       : charger.phases.value_or(config_.site.phases);
-        total_w += memory_.chargers[i].drawn.at(time) * phases * volts(config_.site, inputs_.site, charger);
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        total_w += memory_.chargers[i].drawn.at(time) * claims_[i].ampere_w;
     }
     return total_w;
 }
@@ -254,7 +270,10 @@ void Decider::take_in_site() {
 // Import is charged to the chargers by what each of them draws.
 void Decider::account_sessions() {
     const Duration elapsed = std::min(elapsed_, longest_accounted);
-    const double total_w = drawn_w_at(inputs_.now);
+    double total_w = 0;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        total_w += inputs_.chargers[i].drawn_a.value_or(0) * claims_[i].ampere_w;
+    }
     const bool known = fresh() && inputs_.site && inputs_.site->grid_w;
     for (std::size_t i = 0; i < inputs_.chargers.size() && total_w > 0; ++i) {
         const double own_w = inputs_.chargers[i].drawn_a.value_or(0) * claims_[i].ampere_w;
@@ -283,16 +302,10 @@ void Decider::take_in_line_rooms(Instant time) {
             return;
         }
         double drawn_a = 0;
-        for (std::size_t i = 0; i < inputs_.chargers.size() && config_.site.chargers_inside_meter; ++i) {
-            const auto* configured = config_of(config_, inputs_.chargers[i].id);
-            const int phases = configured != nullptr && configured->phases
-                                   ? *configured->phases
-                                   : inputs_.chargers[i].phases.value_or(config_.site.phases);
-            const int first = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
+        for (std::size_t i = 0; i < claims_.size() && config_.site.chargers_inside_meter; ++i) {
             // Where the unit's phase is not known, its draw is not counted as its own: that errs on the safe side.
-            const Claim place{.phases = phases, .first_line = first};
-            const bool known = phases >= 3 || first >= 0 || config_.site.phases == 1;
-            if (known && uses_line(place, static_cast<int>(line))) {
+            const bool known = claims_[i].phases >= 3 || claims_[i].first_line >= 0 || config_.site.phases == 1;
+            if (known && uses_line(claims_[i], static_cast<int>(line))) {
                 drawn_a += memory_.chargers[i].drawn.at(time);
             }
         }
@@ -331,8 +344,6 @@ void Decider::make_claim(std::size_t index) {
     Claim& claim = claims_[index];
     Case& state = cases_[index];
     const auto* chosen = settings_of(settings_, charger.id);
-    const auto* configured = config_of(config_, charger.id);
-    const auto* vehicle = memory.vehicle.empty() ? nullptr : vehicle_config_of(config_, memory.vehicle);
 
     state.wish = wish_for(settings_, chosen, inputs_.wall);
     set_priority(index, chosen);
@@ -341,18 +352,12 @@ void Decider::make_claim(std::size_t index) {
     } else if (charger.fault) {
         refuse(index, Reason::fault);
     }
-    claim.phases = configured != nullptr && configured->phases ? *configured->phases
-                                                               : charger.phases.value_or(config_.site.phases);
-    if (vehicle != nullptr && vehicle->phases) {
-        claim.phases = std::min(claim.phases, *vehicle->phases);
-    }
-    claim.first_line = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
-    claim.ampere_w = claim.phases * volts(config_.site, inputs_.site, charger);
     claim.minimum_a = minimum_a(settings_, inputs_.bus);
     Cap cap = charger_cap(config_, settings_, inputs_, charger, memory.vehicle);
     if (state.wish.amps) {
         // An order below the site's preferred minimum is an order.
-        claim.minimum_a = std::min(claim.minimum_a, std::max(*state.wish.amps, inputs_.bus.charger_min_a.value_or(0)));
+        claim.minimum_a =
+            std::min(claim.minimum_a, std::max(*state.wish.amps, inputs_.bus.charger_min_a.value_or(lowest_order_a)));
         cap.lower_to(state.wish.amps, Limit::none);
     }
     claim.cap_a = cap.amps;
@@ -527,9 +532,10 @@ void Decider::apply_age(std::size_t index, Freshness freshness) {
             break;
     }
     wish.countdown_s.reset();
-    if (before_a <= 0) {
+    if (before_a <= 0 && freshness != Freshness::expired) {
         claim.on = false;
         memory.on = false;
+        wish.reason = Reason::stale_hold;
     }
 }
 

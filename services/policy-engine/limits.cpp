@@ -51,7 +51,8 @@ Budget shared_budget(const Config& config, const Settings& settings, const Input
         std::min(config.site.wiring_max_a.value_or(unlimited), inputs.bus.wiring_max_a.value_or(unlimited));
     if (config.site.main_fuse_a) {
         budget.line_unknown = !memory.line_room_known;
-        for (std::size_t line = 0; line < budget.line_a.size() && memory.line_room_known; ++line) {
+        for (std::size_t line = 0; line < static_cast<std::size_t>(config.site.phases) && memory.line_room_known;
+             ++line) {
             budget.line_a[line] = lowest_lately(memory.line_room_a[line]);
         }
     }

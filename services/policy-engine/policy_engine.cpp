@@ -29,6 +29,8 @@ constexpr Duration tick = 1s;
 constexpr Duration save_delay = 500ms;
 constexpr Duration save_retry = 30s;
 constexpr auto vehicle_command_expiry = 60s;
+// What a command changes is shown without delay.
+constexpr service::Pace at_once{.at_most_every = 0s, .qos = 1};
 // So far ahead is `next_seq` kept on disk: one write for months of limits.
 constexpr std::int64_t seq_reserve = 100'000'000;
 
@@ -62,7 +64,7 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
             }),
       state_publisher_(service::make_state_publisher<contract::PolicyState>(environment, topics_.policy_state())),
       override_publisher_(service::make_state_publisher<contract::OverrideState>(
-          environment, topics_.policy_override_state(), {.qos = 1})),
+          environment, topics_.policy_override_state(), at_once)),
       disk_(environment.workers.make_worker("policy-disk")),
       save_timer_(environment.loop),
       scope_(environment.loop) {
@@ -318,7 +320,7 @@ void PolicyEngine::publish_overrides() {
         if (publisher == charger_override_publishers_.end() && charger.override_order) {
             publisher = charger_override_publishers_
                             .try_emplace(charger.id, environment_, topics_.policy_override_state(charger.id),
-                                         contract::field_traits<contract::OverrideState>(), service::Pace{.qos = 1})
+                                         contract::field_traits<contract::OverrideState>(), at_once)
                             .first;
         }
         if (publisher != charger_override_publishers_.end()) {

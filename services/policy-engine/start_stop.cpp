@@ -30,6 +30,12 @@ std::optional<double> time_to_reach(double average, double value, double level, 
     return seconds(memory) * std::log(distance_now / distance_then);
 }
 
+// The fewer starts are left today, the more a stop costs.
+Duration stop_memory(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory) {
+    const double used = std::min(1.0, memory.starts_today / static_cast<double>(settings.max_starts_per_day));
+    return std::chrono::duration_cast<Duration>(rule.stop_memory * (1 + used * used));
+}
+
 StartStop while_off(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
                     const StartStopInputs& inputs, double value) {
     const double average = faded(memory.value, value, std::min(inputs.elapsed, longest_step), rule.start_memory);
@@ -60,7 +66,8 @@ StartStop while_off(const ValueRule& rule, const Settings& settings, const Charg
 
 StartStop while_on(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
                    const StartStopInputs& inputs, double value) {
-    const double average = faded(memory.value, value, std::min(inputs.elapsed, longest_step), rule.stop_memory);
+    const Duration patience = stop_memory(rule, settings, memory);
+    const double average = faded(memory.value, value, std::min(inputs.elapsed, longest_step), patience);
     StartStop result{.on = true, .value = average, .reason = Reason::surplus};
     const bool wants_stop = average < 0 || (inputs.displaced && value < 0);
     const Duration least = std::max(from_seconds(settings.min_on_s), shortest_charge);
@@ -75,7 +82,7 @@ StartStop while_on(const ValueRule& rule, const Settings& settings, const Charge
         result.countdown_s = seconds(least - inputs.drawing_for);
     } else if (value < 0) {
         result.reason = Reason::riding_out;
-        result.countdown_s = time_to_reach(average, value, 0, rule.stop_memory);
+        result.countdown_s = time_to_reach(average, value, 0, patience);
         if (result.countdown_s && too_early) {
             result.countdown_s = std::max(*result.countdown_s, seconds(least - inputs.drawing_for));
         }

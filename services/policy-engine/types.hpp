@@ -136,7 +136,7 @@ struct Settings {
     std::optional<double> grid_weight;     ///< How many kWh from the sun a kWh from the grid costs; none: from prices.
     double min_on_s = 300;
     double min_off_s = 180;
-    int max_starts_per_day = 10;
+    int max_starts_per_day = 8;
     double rotation_s = 1800;  ///< How long one of several equal chargers keeps its turn while others wait.
     bool stop_by_vehicle = true;
     std::vector<ScheduleWindow> schedule;
@@ -179,7 +179,7 @@ struct VehicleConfig {
 struct ValueRule {
     Duration start_memory = std::chrono::seconds(60);
     Duration stop_memory = std::chrono::seconds(420);
-    double start_level = 0.15;
+    double start_level = 0.5;
     bool operator==(const ValueRule&) const = default;
 };
 
@@ -256,16 +256,18 @@ struct Inputs {
     std::vector<Vehicle> vehicles;  ///< Sorted by alias.
 };
 
-/// The last few values of a quantity that keeps its value between samples.
+/// The last few values of a quantity that keeps its value between samples. Cheap to move: a decision hands its memory
+/// on.
 template <std::size_t Capacity>
 class History {
 public:
     void add(Instant at, double value) {
-        if (size_ > 0 && at <= newest().at) {
+        if (size_ > 0 && at <= values_[head_].at) {
             values_[head_].value = value;
             return;
         }
-        head_ = size_ == 0 ? 0 : (head_ + 1) % Capacity;
+        values_.resize(Capacity);
+        head_ = (head_ + 1) % Capacity;
         values_[head_] = {at, value};
         size_ = size_ < Capacity ? size_ + 1 : Capacity;
     }
@@ -296,17 +298,13 @@ public:
         return size_ == Capacity ? lowest : std::nullopt;
     }
 
-    bool empty() const { return size_ == 0; }
-    void clear() { size_ = 0; }
-
 private:
     struct Value {
         Instant at{};
         double value = 0;
     };
-    const Value& newest() const { return values_[head_]; }
 
-    std::array<Value, Capacity> values_{};
+    std::vector<Value> values_;
     std::size_t head_ = 0;
     std::size_t size_ = 0;
 };

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("service: surplus becomes amps end to end, and a falling surplus lowers them at once") {
     World world;
-    world.live(3700, 40);
+    world.live(3700, 90);
     CHECK(world.limit() == 16);
     CHECK(world.reason_code() == "surplus");
     CHECK(world.retained("twc/policy/state").at("surplus_w").get<double>() == doctest::Approx(3700));
@@ -48,7 +48,7 @@ TEST_CASE("service: the limit is a lease that is renewed with a rising number") 
 
 TEST_CASE("service: silent measurements are held, then reduced to the minimum, then the charge ends") {
     World world;
-    world.live(3700, 40);
+    world.live(3700, 90);
     REQUIRE(world.limit() == 16);
 
     const auto charger_only = [&](int seconds, double amps) {
@@ -72,11 +72,182 @@ TEST_CASE("service: silent measurements are held, then reduced to the minimum, t
 
 TEST_CASE("service: a loss that ems-bridge announces leads to the minimum sooner") {
     World world;
-    world.live(3700, 40);
+    world.live(3700, 90);
     world.send("twc/service/ems-bridge/status", "offline", true);
     for (int i = 0; i < 35; ++i) {
         world.charger("7744", 16);
         world.loop.run_for(999ms);
     }
     CHECK(world.limit() == 6);
+}
+
+TEST_CASE("service: every command topic refuses nonsense visibly and changes nothing") {
+    World world;
+    world.hold(0, {{"7744", 0}}, 2);
+    world.send("twc/vehicle/blue/state", contract::VehicleState{});
+    const auto settings = world.retained("twc/policy/settings");
+    for (const char* topic : {"twc/policy/mode/set", "twc/policy/override/set", "twc/policy/override/7744/set",
+                              "twc/policy/schedule/set", "twc/policy/plan/set", "twc/policy/reserve_w/set",
+                              "twc/policy/charger/7744/max_a/set", "twc/policy/charger/9999/max_a/set",
+                              "twc/policy/vehicle/blue/max_a/set", "twc/policy/vehicle/green/max_a/set"}) {
+        for (const char* payload : {"{\"a\":", "", "\xff\xfe", "nonsense"}) {
+            CAPTURE(topic);
+            CAPTURE(payload);
+            const auto before = world.sent_to("twc/service/policy-engine/event").size();
+            world.send(topic, payload);
+            const auto events = world.sent_to("twc/service/policy-engine/event");
+            REQUIRE(events.size() == before + 1);
+            const auto event = nlohmann::json::parse(events.back().payload);
+            CHECK(event.at("event_type") == "command_rejected");
+            CHECK(event.at("topic") == topic);
+            CHECK_FALSE(event.at("expected").get<std::string>().empty());
+        }
+    }
+    CHECK(world.retained("twc/policy/settings") == settings);
+    CHECK_FALSE(world.retained("twc/policy/override/state").at("active").get<bool>());
+}
+
+TEST_CASE("service: a retained command is refused at the next connection") {
+    World world;
+    world.stop();
+    world.send("twc/policy/mode/set", "fast", true);
+    world.start();
+    world.loop.run_for(100ms);
+    CHECK(world.event("command_rejected").at("topic") == "twc/policy/mode/set");
+    CHECK(world.retained("twc/policy/settings").at("mode") == "solar");
+}
+
+TEST_CASE("service: settings and overrides survive a restart, with their absolute end") {
+    World world;
+    world.hold(0, {{"7744", 0}}, 2);
+    world.send("twc/policy/mode/set", "min_solar");
+    world.send("twc/policy/charger/7744/priority/set", "8");
+    world.send("twc/policy/override/set", "12 30m");
+    world.loop.run_for(100ms);
+    CHECK(world.limit() == 12);
+    const auto until = world.retained("twc/policy/override/state").at("until");
+    CHECK(world.retained("twc/policy/settings").at("mode") == "min_solar");
+
+    world.stop();
+    world.loop.run_for(60s);
+    world.start();
+    world.hold(0, {{"7744", 0}}, 2);
+    CHECK(world.limit() == 12);
+    CHECK(world.retained("twc/policy/override/state").at("until") == until);
+    CHECK(world.retained("twc/policy/settings").at("charger").at("7744").at("priority") == 8);
+    CHECK(world.retained("twc/policy/charger/7744/state").at("reason_code") == "override_amps");
+
+    world.loop.run_for(30min);
+    CHECK_FALSE(world.retained("twc/policy/override/state").at("active").get<bool>());
+}
+
+TEST_CASE("service: an override for one charger leaves the other alone, and clear clears") {
+    World world;
+    world.hold(0, {{"7744", 0}, {"7745", 0}}, 2);
+    world.send("twc/policy/override/7745/set", "10");
+    CHECK(world.limit("7745") == 10);
+    CHECK(world.limit("7744") == 0);
+    CHECK(world.retained("twc/policy/override/7745/state").at("amps") == 10);
+    world.send("twc/policy/override/set", "clear");
+    CHECK(world.limit("7745") == 0);
+    CHECK_FALSE(world.retained("twc/policy/override/7745/state").at("active").get<bool>());
+}
+
+TEST_CASE("service: a restart while a car charges neither stops nor starts it") {
+    World world;
+    world.live(3700, 90);
+    REQUIRE(world.limit() == 16);
+    const auto before = world.published.size();
+    world.stop();
+    world.start();
+    world.live(3700, 30);
+    for (std::size_t i = before; i < world.published.size(); ++i) {
+        if (world.published[i].topic == "twc/bus/limit/set") {
+            const auto message = contract::from_text<contract::LimitSet>(world.published[i].payload);
+            CHECK(message.chargers.at("7744") >= 15);
+        }
+    }
+    CHECK(world.limit() == 16);
+    CHECK(world.retained("twc/policy/charger/7744/state").at("starts_today") == 1);
+}
+
+TEST_CASE("service: dead data that the broker kept is not believed") {
+    World world;
+    world.stop();
+    world.send("twc/ems/state",
+               contract::SitePower{.ts = world.loop.wall_now() - 2h, .grid_w = -9000, .quality = "ok", .age_s = 0.1});
+    world.send("twc/service/ems-bridge/status", "offline", true);
+    world.start();
+    for (int i = 0; i < 200; ++i) {
+        world.charger("7744", 0);
+        world.loop.run_for(1s);
+        REQUIRE(world.limit() == 0);
+    }
+}
+
+TEST_CASE("service: the car is told to stop before the charger is lowered") {
+    World world;
+    world.send("twc/vehicle/blue/availability", "online", true);
+    world.send(
+        "twc/vehicle/blue/state",
+        contract::VehicleState{.charging_state = "charging", .plugged = true, .at_home = true, .can_command = true});
+    world.live(3700, 90);
+    REQUIRE(world.limit() == 16);
+    CHECK(world.retained("twc/policy/charger/7744/state").at("vehicle") == "blue");
+    world.send("twc/policy/mode/set", "off");
+    const auto commands = world.sent_to("twc/vehicle/blue/command/charge_stop/set");
+    REQUIRE(commands.size() == 1);
+    CHECK(commands[0].payload == "1");
+    CHECK_FALSE(commands[0].retained);
+    CHECK(world.limit() == 6);
+    world.charger("7744", 0);
+    world.loop.run_for(2s);
+    CHECK(world.limit() == 0);
+
+    world.send(
+        "twc/vehicle/blue/state",
+        contract::VehicleState{.charging_state = "stopped", .plugged = true, .at_home = true, .can_command = true});
+    world.send("twc/policy/mode/set", "fast");
+    world.hold(0, {{"7744", 0}}, 12);
+    CHECK(world.sent_to("twc/vehicle/blue/command/charge_start/set").size() == 1);
+}
+
+TEST_CASE("service: without a vehicle link a stop warns once") {
+    World world;
+    world.live(3700, 90);
+    world.send("twc/policy/override/set", "off");
+    CHECK(world.limit() == 0);
+    CHECK(world.event("warning").at("reason_code") == "stop_without_vehicle");
+}
+
+TEST_CASE("service: an unusable state is refused, counted, and changes nothing") {
+    World world;
+    world.live(3700, 90);
+    world.send("twc/ems/state", R"({"grid_w":"much","quality":"ok","missing":[]})");
+    CHECK(world.event("message_refused").at("topic") == "twc/ems/state");
+    world.loop.run_for(1s);
+    CHECK(world.limit() == 16);
+}
+
+TEST_CASE("service: a clock jump changes no current") {
+    World world;
+    world.live(3700, 90);
+    world.loop.jump_wall_clock(-86400s);
+    world.live(3700, 20);
+    CHECK(world.limit() == 16);
+    world.loop.jump_wall_clock(86400s * 30);
+    world.live(3700, 20);
+    CHECK(world.limit() == 16);
+}
+
+TEST_CASE("service: a broker outage and return renews the lease at once") {
+    World world;
+    world.live(3700, 90);
+    world.broker.go_down();
+    world.loop.run_for(5s);
+    const auto before = world.sent_to("twc/bus/limit/set").size();
+    world.broker.go_up();
+    world.loop.run_for(10ms);
+    CHECK(world.sent_to("twc/bus/limit/set").size() > before);
+    CHECK(world.limit() >= 6);
 }
