@@ -40,10 +40,11 @@ constexpr Duration shortage_retry = 60s;
 /// One decision in progress.
 class Decider {
 public:
-    Decider(const Config& config, const Settings& settings, const Inputs& inputs, Memory memory)
-        : config_(config), settings_(settings), inputs_(inputs), memory_(std::move(memory)) {}
+    /// Fills `decision`, whose memory is the one to start from.
+    Decider(const Config& config, const Settings& settings, const Inputs& inputs, Decision& decision)
+        : config_(config), settings_(settings), inputs_(inputs), decision_(decision), memory_(decision.memory) {}
 
-    Decision run();
+    void run();
 
 private:
     /// A charger's part that `Claim` does not hold.
@@ -63,7 +64,7 @@ private:
     void measure(std::size_t index);
     double drawn_w_at(Instant time) const;
     std::optional<double> line_current_a(std::size_t line) const;
-    void take_in_line_rooms(Instant time);
+    void take_in_line_rooms(Instant time, SiteRoom& room);
     void account_sessions();
 
     void make_claim(std::size_t index);
@@ -78,7 +79,7 @@ private:
     void hold_for_vehicles();
     double usable_surplus_w() const;
     void keep_through_shortage(Budget& budget);
-    void conclude(std::size_t index, Decision& decision);
+    void conclude(std::size_t index);
     Reason reason_for(std::size_t index) const;
     const Vehicle* commandable_vehicle(const ChargerMemory& memory) const;
 
@@ -87,7 +88,8 @@ private:
     const Config& config_;
     const Settings& settings_;
     const Inputs& inputs_;
-    Memory memory_;
+    Decision& decision_;
+    Memory& memory_;
     Duration elapsed_{0};
     Freshness freshness_ = Freshness::ageing;
     double weight_ = 1;
@@ -95,7 +97,7 @@ private:
     std::vector<Case> cases_;
 };
 
-Decision Decider::run() {
+void Decider::run() {
     const std::size_t count = inputs_.chargers.size();
     elapsed_ = memory_.decided_at ? std::max(inputs_.now - *memory_.decided_at, Duration::zero()) : Duration::zero();
     weight_ = grid_weight(settings_);
@@ -122,18 +124,15 @@ Decision Decider::run() {
     keep_through_shortage(budget);
     share_out(claims_, budget, usable_surplus_w(), round_up_from(weight_));
 
-    Decision decision;
-    decision.chargers.reserve(count);
+    decision_.chargers.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
-        conclude(i, decision);
+        conclude(i);
     }
     if (memory_.site_at && freshness_ <= Freshness::ageing) {
-        decision.surplus_w = memory_.available_w;
+        decision_.surplus_w = memory_.available_w;
     }
     memory_.decided_at = inputs_.now;
     memory_.local_day = inputs_.local_day;
-    decision.memory = std::move(memory_);
-    return decision;
 }
 
 void Decider::recognise_chargers() {
@@ -260,11 +259,12 @@ void Decider::take_in_site() {
         memory_.site_at = site.measured_at;
     }
     memory_.available_w = *available;
-    memory_.available_w_history.add(memory_.sample_at, *available);
-    memory_.room_w.add(memory_.sample_at, (config_.site.chargers_inside_meter ? drawn_w : 0) - *site.grid_w);
+    SiteRoom room{.available_w = *available,
+                  .without_import_w = (config_.site.chargers_inside_meter ? drawn_w : 0) - *site.grid_w};
     if (config_.site.main_fuse_a) {
-        take_in_line_rooms(time);
+        take_in_line_rooms(time, room);
     }
+    memory_.room.add(memory_.sample_at, room);
 }
 
 // Import is charged to the chargers by what each of them draws.
@@ -293,7 +293,7 @@ std::optional<double> Decider::line_current_a(std::size_t line) const {
     return std::nullopt;
 }
 
-void Decider::take_in_line_rooms(Instant time) {
+void Decider::take_in_line_rooms(Instant time, SiteRoom& room) {
     memory_.line_room_known = true;
     for (std::size_t line = 0; line < static_cast<std::size_t>(config_.site.phases); ++line) {
         const auto current_a = line_current_a(line);
@@ -309,7 +309,7 @@ void Decider::take_in_line_rooms(Instant time) {
                 drawn_a += memory_.chargers[i].drawn.at(time);
             }
         }
-        memory_.line_room_a[line].add(memory_.sample_at, *config_.site.main_fuse_a - *current_a + drawn_a);
+        room.line_a[line] = *config_.site.main_fuse_a - *current_a + drawn_a;
     }
 }
 
@@ -576,8 +576,9 @@ double Decider::usable_surplus_w() const {
     if (step_w == unlimited || !fresh()) {
         return in_use_w;
     }
-    return usable_w(memory_.available_w, memory_.available_w_history.lowest_since(inputs_.now - config_.raise_hold),
-                    in_use_w, step_w, weight_);
+    return usable_w(memory_.available_w,
+                    memory_.room.lowest_since(inputs_.now - config_.raise_hold, &SiteRoom::available_w), in_use_w,
+                    step_w, weight_);
 }
 
 // For a few seconds what is charging keeps its minimum although a shared limit does not allow it; after a stop for
@@ -638,7 +639,7 @@ Reason Decider::reason_for(std::size_t index) const {
     return at_minimum && state.wish.reason == Reason::surplus ? Reason::minimum : state.wish.reason;
 }
 
-void Decider::conclude(std::size_t index, Decision& decision) {
+void Decider::conclude(std::size_t index) {
     const Charger& charger = inputs_.chargers[index];
     ChargerMemory& memory = memory_.chargers[index];
     Claim& claim = claims_[index];
@@ -666,19 +667,22 @@ void Decider::conclude(std::size_t index, Decision& decision) {
         result.countdown_s = means.countdown_s;
     }
     if (means.command != nullptr) {
-        decision.commands.push_back({memory.vehicle, means.command});
+        decision_.commands.push_back({memory.vehicle, means.command});
     }
     if (result.target_a != memory.target_a) {
         memory.target_a = result.target_a;
         memory.target_changed_at = inputs_.now;
     }
-    decision.chargers.push_back(std::move(result));
+    decision_.chargers.push_back(std::move(result));
 }
 
 }  // namespace
 
 Decision decide(const Config& config, const Settings& settings, const Inputs& inputs, Memory memory) {
-    return Decider(config, settings, inputs, std::move(memory)).run();
+    Decision decision;
+    decision.memory = std::move(memory);
+    Decider(config, settings, inputs, decision).run();
+    return decision;
 }
 
 }  // namespace policy_engine

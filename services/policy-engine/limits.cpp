@@ -43,8 +43,9 @@ double minimum_a(const Settings& settings, const Bus& bus) {
 
 Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory) {
     // More room must last before it is used; less counts at once.
-    const auto lowest_lately = [&](const History<8>& room) {
-        return room.lowest_since(inputs.now - config.raise_hold).value_or(room.at(inputs.now));
+    const auto lowest_lately = [&](const auto& number) {
+        return memory.room.lowest_since(inputs.now - config.raise_hold, number)
+            .value_or(std::invoke(number, memory.room.at(inputs.now)));
     };
     Budget budget;
     budget.wiring_a =
@@ -53,11 +54,11 @@ Budget shared_budget(const Config& config, const Settings& settings, const Input
         budget.line_unknown = !memory.line_room_known;
         for (std::size_t line = 0; line < static_cast<std::size_t>(config.site.phases) && memory.line_room_known;
              ++line) {
-            budget.line_a[line] = lowest_lately(memory.line_room_a[line]);
+            budget.line_a[line] = lowest_lately([&](const SiteRoom& room) { return room.line_a[line]; });
         }
     }
     if (settings.import_cap_w) {
-        budget.import_w = std::max(0.0, lowest_lately(memory.room_w) + *settings.import_cap_w);
+        budget.import_w = std::max(0.0, lowest_lately(&SiteRoom::without_import_w) + *settings.import_cap_w);
     }
     return budget;
 }

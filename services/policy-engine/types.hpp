@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -258,53 +259,56 @@ struct Inputs {
 
 /// The last few values of a quantity that keeps its value between samples. Cheap to move: a decision hands its memory
 /// on.
-template <std::size_t Capacity>
+template <class Value>
 class History {
 public:
-    void add(Instant at, double value) {
-        if (size_ > 0 && at <= values_[head_].at) {
-            values_[head_].value = value;
+    /// A value for a time that is known already replaces the newest.
+    void add(Instant at, const Value& value) {
+        if (size_ > 0 && at <= entries_[head_].at) {
+            entries_[head_].value = value;
             return;
         }
-        values_.resize(Capacity);
-        head_ = (head_ + 1) % Capacity;
-        values_[head_] = {at, value};
-        size_ = size_ < Capacity ? size_ + 1 : Capacity;
+        entries_.resize(capacity);
+        head_ = (head_ + 1) % capacity;
+        entries_[head_] = {at, value};
+        size_ = size_ < capacity ? size_ + 1 : capacity;
     }
 
-    /// The value in force at that time; before the first one: the oldest that is kept. 0 when empty.
-    double at(Instant time) const {
-        double value = 0;
+    /// The value in force at that time; before the first one: the oldest that is kept. Zero when empty.
+    Value at(Instant time) const {
         for (std::size_t i = 0; i < size_; ++i) {
-            const Value& candidate = values_[(head_ + Capacity - i) % Capacity];
-            value = candidate.value;
-            if (candidate.at <= time) {
-                break;
+            const Entry& entry = newest(i);
+            if (entry.at <= time || i + 1 == size_) {
+                return entry.value;
             }
         }
-        return value;
+        return {};
     }
 
-    /// The lowest value in force at any time from `since` on. None when the history does not reach that far back.
-    std::optional<double> lowest_since(Instant since) const {
+    /// The lowest number in force at any time from `since` on. None when the history does not reach that far back.
+    template <class Number = std::identity>
+    std::optional<double> lowest_since(Instant since, Number number = {}) const {
         std::optional<double> lowest;
         for (std::size_t i = 0; i < size_; ++i) {
-            const Value& candidate = values_[(head_ + Capacity - i) % Capacity];
-            lowest = lowest && *lowest < candidate.value ? *lowest : candidate.value;
-            if (candidate.at <= since) {
+            const Entry& entry = newest(i);
+            const double value = std::invoke(number, entry.value);
+            lowest = lowest && *lowest < value ? *lowest : value;
+            if (entry.at <= since) {
                 return lowest;
             }
         }
-        return size_ == Capacity ? lowest : std::nullopt;
+        return size_ == capacity ? lowest : std::nullopt;
     }
 
 private:
-    struct Value {
+    static constexpr std::size_t capacity = 8;  // at one a second: more than any delay that is looked back for
+    struct Entry {
         Instant at{};
-        double value = 0;
+        Value value{};
     };
+    const Entry& newest(std::size_t back) const { return entries_[(head_ + capacity - back) % capacity]; }
 
-    std::vector<Value> values_;
+    std::vector<Entry> entries_;
     std::size_t head_ = 0;
     std::size_t size_ = 0;
 };
@@ -330,7 +334,7 @@ struct ChargerMemory {
     Instant drawing_since{};  ///< Of `drawing` being as it is.
     bool has_drawn = false;   ///< `drawing` has been true once, so that `drawing_since` means a stop.
     int starts_today = 0;
-    History<8> drawn;                   ///< Amps by time of arrival, to set against a meter that lags.
+    History<double> drawn;              ///< Amps by time of arrival, to set against a meter that lags.
     double gap_a = 0;                   ///< By how much the car stays below what is offered, once settled.
     std::optional<Instant> turn_since;  ///< Since when it has been served; none: it waits.
     Instant turn_ended_at{};
@@ -345,6 +349,13 @@ struct ChargerMemory {
     Session session;
 };
 
+/// What a sample of the grid leaves to the chargers together.
+struct SiteRoom {
+    double available_w = 0;          ///< By the surplus law.
+    double without_import_w = 0;     ///< What they draw plus what is exported: import is what goes beyond.
+    std::array<double, 3> line_a{};  ///< By the main fuse, per house phase.
+};
+
 /// What one decision must know of those before it.
 struct Memory {
     std::optional<Instant> decided_at;
@@ -353,9 +364,7 @@ struct Memory {
     Instant sample_at{};             ///< When that sample was first looked at.
     bool battery_seen = false;
     double available_w = 0;  ///< For all chargers together, by the newest sample.
-    History<8> available_w_history;
-    History<8> room_w;                      ///< Drawn by the chargers plus export: import is what goes beyond.
-    std::array<History<8>, 3> line_room_a;  ///< What the main fuse leaves to the chargers, per house phase.
+    History<SiteRoom> room;
     bool line_room_known = false;
     std::optional<Instant> shortage_since;    ///< A shared limit leaves less than what is charging needs at least.
     std::optional<Instant> shortage_stop_at;  ///< When that last stopped a charger.
