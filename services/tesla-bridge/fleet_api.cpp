@@ -163,8 +163,8 @@ ReadResult FleetApi::read(ReadDepth depth, CallTime time) {
         if (only_presence) {
             result.news = parse_vehicle(response.body, time);
         } else {
-            auto data = parse(response.body, time);
-            result.news = std::move(data.facts);
+            const auto data = parse(response.body, time);
+            result.news = data.facts;
             result.verdict.reason = printable(fmt::format("{}", fmt::join(data.problems, "; ")), 300);
         }
     } catch (const contract::Invalid& error) {

@@ -135,7 +135,7 @@ private:
     std::chrono::seconds gap_of(Slot slot) const;
     bool is_waking(scheduling::Instant now) const;
     bool needs_second_copy(const Order& order) const;
-    Outcome finish(History& history, Outcome::Kind kind, const std::string& reason);
+    static Outcome finish(History& history, Outcome::Kind kind, const std::string& reason);
     std::optional<Outcome> accepted_by_car(History& history, const Command& command, const Verdict& verdict,
                                            scheduling::Instant now);
     std::optional<Outcome> not_done(History& history, const Command& command, const Verdict& verdict,
