@@ -385,9 +385,9 @@ TEST_CASE("HTTP: a car whose server hangs holds up neither the loop nor another 
     const auto user = broker.connect("user");
     service::Environment environment{loop, workers, *bus, contract::Topics("twc"), "tesla-bridge"};
     Config config;
-    config.account = AccountConfig{.base_url = cloud.url(), .timeout = 1500ms, .needs_token = false};
+    config.account = AccountConfig{.base_url = cloud.url(), .timeout = 4s, .needs_token = false};
     config.vehicles = {{.alias = "stuck", .vin = "5YJ3E1EA0KF000316"}, {.alias = "kestrel", .vin = vin}};
-    TeslaBridge bridge(config, environment, clients);
+    auto bridge = std::make_unique<TeslaBridge>(config, environment, clients);
 
     scheduling::TaskScope scope(loop);
     int ticks = 0;
@@ -400,20 +400,27 @@ TEST_CASE("HTTP: a car whose server hangs holds up neither the loop nor another 
     });
     std::vector<std::string> done;
     int ticks_until_done = 0;
+    int ticks_until_timeout = 0;
     broker.tap([&](const std::string&, const messaging::Publication& publication) {
-        if (publication.topic.ends_with("/event") && publication.payload.find("command_done") != std::string::npos) {
-            done.push_back(publication.topic);
-            ticks_until_done = ticks;
+        const bool is_timeout = publication.topic == "twc/vehicle/stuck/state" &&
+                                publication.payload.find("Timeout was reached") != std::string::npos;
+        if (is_timeout && ticks_until_timeout == 0) {
+            ticks_until_timeout = ticks;
+            cloud.release();
         }
-        const bool is_over = publication.topic == "twc/vehicle/stuck/state" &&
-                             publication.payload.find("Timeout was reached") != std::string::npos;
-        if (is_over) {
-            loop.stop();
+        if (publication.topic.ends_with("/event") && publication.payload.find("command_done") != std::string::npos) {
+            ticks_until_done = done.empty() ? ticks : ticks_until_done;
+            done.push_back(publication.topic);
+        }
+        if (done.size() == 2) {
+            loop.stop();  // no call is being made now, so no worker is left behind
         }
     });
     loop.run();
+    bridge.reset();
 
-    CHECK(done == std::vector<std::string>{"twc/vehicle/kestrel/event"});
-    CHECK(ticks_until_done < ticks);
-    CHECK(ticks >= 20);
+    CHECK(done == std::vector<std::string>{"twc/vehicle/kestrel/event", "twc/vehicle/stuck/event"});
+    CHECK(ticks_until_done < ticks_until_timeout);
+    CHECK(ticks_until_timeout >= 20);
+    CHECK(scheduling::ThreadWorkerFactory::abandoned_workers() == 0);
 }
