@@ -73,7 +73,7 @@ void refuse_second_document(const std::string& text, const std::string& file_nam
     }
 }
 
-void apply_override(YAML::Node root, const std::string& assignment) {
+void apply_override(const YAML::Node& root, const std::string& assignment) {
     const auto equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0) {
         throw ConfigError(fmt::format("--set {}: expected path.to.key=value", assignment));

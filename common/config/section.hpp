@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace YAML {
+namespace YAML {  // NOLINT(readability-identifier-naming): the library's
 class Node;
 struct Mark;
 }  // namespace YAML

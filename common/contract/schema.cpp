@@ -9,7 +9,7 @@ namespace contract {
 
 namespace {
 
-constexpr std::size_t max_payload_bytes = 256 * 1024;
+constexpr std::size_t max_payload_bytes = 256UL * 1024;
 // The library writes and compares JSON by recursion: 100,000 brackets would overflow the stack.
 constexpr int max_nesting = 64;
 
@@ -93,6 +93,21 @@ std::string checked_text(const nlohmann::json& value, std::span<const char* cons
         refuse(path, value, fmt::format("one of {}", fmt::join(choices, ", ")));
     }
     return text;
+}
+
+bool checked_flag(const nlohmann::json& value, const std::string& path) {
+    if (!value.is_boolean()) {
+        refuse(path, value, "true or false");
+    }
+    return value.get<bool>();
+}
+
+WallTime checked_time(const nlohmann::json& value, const std::string& path) {
+    const auto time = parse_timestamp(checked_text(value, {}, path));
+    if (!time) {
+        refuse(path, value, "a time like 2026-01-31T12:00:00+01:00");
+    }
+    return *time;
 }
 
 std::string path_of_key(const std::string& path, const std::string& key) {

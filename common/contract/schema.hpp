@@ -105,33 +105,35 @@ namespace detail {
 double checked_number(const nlohmann::json& value, Range range, const std::string& path);
 std::int64_t checked_integer(const nlohmann::json& value, Range range, const std::string& path);
 std::string checked_text(const nlohmann::json& value, std::span<const char* const> choices, const std::string& path);
+bool checked_flag(const nlohmann::json& value, const std::string& path);
+WallTime checked_time(const nlohmann::json& value, const std::string& path);
 double rounded(double value, int digits);
 /// `path.key`, with a key that could forge a log line quoted.
 std::string path_of_key(const std::string& path, const std::string& key);
 
 template <class T>
-struct is_optional : std::false_type {};
+struct IsOptional : std::false_type {};
 template <class T>
-struct is_optional<std::optional<T>> : std::true_type {};
+struct IsOptional<std::optional<T>> : std::true_type {};
 template <class T>
-struct is_list : std::false_type {};
+struct IsList : std::false_type {};
 template <class T>
-struct is_list<std::vector<T>> : std::true_type {};
+struct IsList<std::vector<T>> : std::true_type {};
 template <class T, std::size_t N>
-struct is_list<std::array<T, N>> : std::true_type {};
+struct IsList<std::array<T, N>> : std::true_type {};
 template <class T>
-struct is_array : std::false_type {};
+struct IsArray : std::false_type {};
 template <class T, std::size_t N>
-struct is_array<std::array<T, N>> : std::true_type {};
+struct IsArray<std::array<T, N>> : std::true_type {};
 /// What may be missing or null: unknown as a whole, or as a list of fixed length each item of which may be unknown.
 template <class T>
-struct may_be_unknown : is_optional<T> {};
+struct MayBeUnknown : IsOptional<T> {};
 template <class T, std::size_t N>
-struct may_be_unknown<std::array<T, N>> : is_optional<T> {};
+struct MayBeUnknown<std::array<T, N>> : IsOptional<T> {};
 template <class T>
-struct is_map : std::false_type {};
+struct IsMap : std::false_type {};
 template <class T>
-struct is_map<std::map<std::string, T>> : std::true_type {};
+struct IsMap<std::map<std::string, T>> : std::true_type {};
 
 struct Rules {
     Range allowed;
@@ -145,21 +147,37 @@ template <Described Message>
 nlohmann::json encode_object(const Message& message);
 
 template <class Value>
-nlohmann::json encode_value(const Value& value, int digits) {
-    if constexpr (is_optional<Value>::value) {
+nlohmann::json encode_value(const Value& value, int digits);
+template <class Value>
+Value decode_value(const nlohmann::json& json, const Rules& rules, const std::string& path);
+
+template <class List>
+nlohmann::json encode_list(const List& values, int digits) {
+    auto list = nlohmann::json::array();
+    for (const auto& item : values) {
+        list.push_back(encode_value(item, digits));
+    }
+    return list;
+}
+
+template <class Map>
+nlohmann::json encode_map(const Map& map, int digits) {
+    auto object = nlohmann::json::object();
+    for (const auto& [key, item] : map) {
+        object[valid_utf8(key)] = encode_value(item, digits);
+    }
+    return object;
+}
+
+// One branch a kind of type; only one of them is compiled.
+template <class Value>
+nlohmann::json encode_value(const Value& value, int digits) {  // NOLINT(readability-function-cognitive-complexity)
+    if constexpr (IsOptional<Value>::value) {
         return value ? encode_value(*value, digits) : nlohmann::json(nullptr);
-    } else if constexpr (is_list<Value>::value) {
-        auto list = nlohmann::json::array();
-        for (const auto& item : value) {
-            list.push_back(encode_value(item, digits));
-        }
-        return list;
-    } else if constexpr (is_map<Value>::value) {
-        auto object = nlohmann::json::object();
-        for (const auto& [key, item] : value) {
-            object[valid_utf8(key)] = encode_value(item, digits);
-        }
-        return object;
+    } else if constexpr (IsList<Value>::value) {
+        return encode_list(value, digits);
+    } else if constexpr (IsMap<Value>::value) {
+        return encode_map(value, digits);
     } else if constexpr (Described<Value>) {
         return encode_object(value);
     } else if constexpr (std::is_same_v<Value, WallTime>) {
@@ -173,61 +191,68 @@ nlohmann::json encode_value(const Value& value, int digits) {
     }
 }
 
-template <class Value>
-Value decode_value(const nlohmann::json& json, const Rules& rules, const std::string& path) {
-    if constexpr (is_optional<Value>::value) {
-        if (json.is_null()) {
-            return std::nullopt;
-        }
-        return decode_value<typename Value::value_type>(json, rules, path);
-    } else if constexpr (is_list<Value>::value) {
-        Value list{};
-        if (may_be_unknown<Value>::value && json.is_null()) {
-            return list;
-        }
-        if (!json.is_array()) {
-            refuse(path, json, "a list");
-        }
-        if constexpr (is_array<Value>::value) {
-            if (json.size() != list.size()) {
-                refuse(path, json, "a list of " + std::to_string(list.size()));
-            }
-        } else {
-            list.resize(json.size());
-        }
-        for (std::size_t i = 0; i < json.size(); ++i) {
-            list[i] = decode_value<typename Value::value_type>(json[i], rules, path + "[" + std::to_string(i) + "]");
-        }
+template <class List>
+List decode_list(const nlohmann::json& json, const Rules& rules, const std::string& path) {
+    List list{};
+    if (MayBeUnknown<List>::value && json.is_null()) {
         return list;
-    } else if constexpr (is_map<Value>::value) {
-        if (!json.is_object()) {
-            refuse(path, json, "an object");
+    }
+    if (!json.is_array()) {
+        refuse(path, json, "a list");
+    }
+    if constexpr (IsArray<List>::value) {
+        if (json.size() != list.size()) {
+            refuse(path, json, "a list of " + std::to_string(list.size()));
         }
-        Value map;
-        for (const auto& [key, item] : json.items()) {
-            map[key] = decode_value<typename Value::mapped_type>(item, rules, path_of_key(path, key));
-        }
-        return map;
+    } else {
+        list.resize(json.size());
+    }
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        list[i] = decode_value<typename List::value_type>(json[i], rules, path + "[" + std::to_string(i) + "]");
+    }
+    return list;
+}
+
+template <class Map>
+Map decode_map(const nlohmann::json& json, const Rules& rules, const std::string& path) {
+    if (!json.is_object()) {
+        refuse(path, json, "an object");
+    }
+    Map map;
+    for (const auto& [key, item] : json.items()) {
+        map[key] = decode_value<typename Map::mapped_type>(item, rules, path_of_key(path, key));
+    }
+    return map;
+}
+
+template <class Integer>
+Integer decode_integer(const nlohmann::json& json, Range allowed, const std::string& path) {
+    constexpr auto lowest = static_cast<double>(std::numeric_limits<Integer>::min());
+    constexpr auto highest = static_cast<double>(std::numeric_limits<Integer>::max());
+    const Range range{std::max(allowed.min, lowest), std::min(allowed.max, highest)};
+    return static_cast<Integer>(checked_integer(json, range, path));
+}
+
+// As encode_value. The checks with words of their own are in schema.cpp.
+template <class Value>
+Value decode_value(const nlohmann::json& json, const Rules& rules,  // NOLINT(readability-function-cognitive-complexity)
+                   const std::string& path) {
+    if constexpr (IsOptional<Value>::value) {
+        return json.is_null() ? Value() : Value(decode_value<typename Value::value_type>(json, rules, path));
+    } else if constexpr (IsList<Value>::value) {
+        return decode_list<Value>(json, rules, path);
+    } else if constexpr (IsMap<Value>::value) {
+        return decode_map<Value>(json, rules, path);
     } else if constexpr (Described<Value>) {
         return decode_object<Value>(json, path);
     } else if constexpr (std::is_same_v<Value, WallTime>) {
-        const auto time = parse_timestamp(checked_text(json, {}, path));
-        if (!time) {
-            refuse(path, json, "a time like 2026-01-31T12:00:00+01:00");
-        }
-        return *time;
+        return checked_time(json, path);
     } else if constexpr (std::is_same_v<Value, bool>) {
-        if (!json.is_boolean()) {
-            refuse(path, json, "true or false");
-        }
-        return json.get<bool>();
+        return checked_flag(json, path);
     } else if constexpr (std::is_floating_point_v<Value>) {
         return checked_number(json, rules.allowed, path);
     } else if constexpr (std::is_integral_v<Value>) {
-        constexpr auto lowest = static_cast<double>(std::numeric_limits<Value>::min());
-        constexpr auto highest = static_cast<double>(std::numeric_limits<Value>::max());
-        const Range range{std::max(rules.allowed.min, lowest), std::min(rules.allowed.max, highest)};
-        return static_cast<Value>(checked_integer(json, range, path));
+        return decode_integer<Value>(json, rules.allowed, path);
     } else if constexpr (std::is_same_v<Value, std::string>) {
         return checked_text(json, rules.choices, path);
     } else {
@@ -242,7 +267,7 @@ void decode_field(Message& message, const Field<Message, Value>& field, const nl
     const std::string path = prefix.empty() ? field.name : prefix + "." + field.name;
     const auto found = json.find(field.name);
     if (found == json.end()) {
-        if constexpr (!may_be_unknown<Value>::value) {
+        if constexpr (!MayBeUnknown<Value>::value) {
             refuse_missing(path, "it to be given");
         }
         return;

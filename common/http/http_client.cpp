@@ -77,7 +77,9 @@ std::string place(const std::string& text) {
 
 // libcurl would send a line break as it is: the rest of the value would be a header of its own.
 void refuse_line_breaks(const Request& request) {
-    const auto has_break = [](const std::string& text) { return text.find_first_of("\r\n\0", 0, 3) != text.npos; };
+    const auto has_break = [](const std::string& text) {
+        return text.find_first_of("\r\n\0", 0, 3) != std::string::npos;
+    };
     for (const auto& [name, value] : request.headers) {
         if (has_break(name) || has_break(value)) {
             throw TransportError(fmt::format("{}: a request header holds a line break", place(request.url)));

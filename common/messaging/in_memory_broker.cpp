@@ -35,8 +35,8 @@ void InMemoryBroker::accept(const std::string& client_id, const Publication& pub
     if (!is_valid_topic(publication.topic)) {
         throw std::invalid_argument("not a topic to publish to: " + publication.topic);
     }
-    for (std::size_t i = 0; i < observers_.size(); ++i) {  // by index: an observer may add another
-        observers_[i](client_id, publication);
+    for (const auto observers = observers_; const auto& observer : observers) {  // a copy: one may add another
+        observer(client_id, publication);
     }
     if (publication.retained && publication.payload.empty()) {
         retained_.erase(publication.topic);
@@ -97,7 +97,7 @@ InMemoryClient::InMemoryClient(InMemoryBroker& broker, std::string client_id, st
     });
 }
 
-InMemoryClient::~InMemoryClient() {
+InMemoryClient::~InMemoryClient() {  // NOLINT(bugprone-exception-escape)
     std::erase(broker_.clients_, this);
     if (connected_ && will_) {
         broker_.accept(client_id_, *will_);
@@ -149,8 +149,7 @@ void InMemoryClient::catch_up() {
 
 void InMemoryClient::notify() {
     const bool connected = connected_;
-    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {  // by index: a handler may add another
-        const auto handler = connection_handlers_[i];
+    for (const auto handlers = connection_handlers_; const auto& handler : handlers) {  // a copy: one may add another
         handler(connected);
     }
 }

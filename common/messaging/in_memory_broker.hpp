@@ -65,8 +65,10 @@ private:
 class InMemoryClient final : public MessageBus {
 public:
     InMemoryClient(InMemoryBroker& broker, std::string client_id, std::optional<Publication> will);
+    InMemoryClient(const InMemoryClient&) = delete;
+    InMemoryClient& operator=(const InMemoryClient&) = delete;
     /// Vanishes like a killed process: the broker sends its will. Call `disconnect` first for a clean end.
-    ~InMemoryClient() override;
+    ~InMemoryClient() override;  // NOLINT(bugprone-exception-escape): out of memory in a test may end it
 
     void publish(const Publication& publication) override;
     void subscribe(const std::string& filter, int qos, Handler handler) override;

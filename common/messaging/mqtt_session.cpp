@@ -345,8 +345,7 @@ void MqttSession::connection_made() {
     spdlog::info("MQTT: connected to {}:{} (MQTT {}) as {}", options_.host, options_.port, using_v5_ ? "5" : "3.1.1",
                  options_.client_id);
     restore();
-    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {  // by index: a handler may add another
-        const auto handler = connection_handlers_[i];
+    for (const auto handlers = connection_handlers_; const auto& handler : handlers) {  // a copy: one may add another
         handler(true);
     }
 }
@@ -377,8 +376,7 @@ void MqttSession::connection_lost() {
     connected_ = false;
     ++statistics_.connection_losses;
     spdlog::warn("MQTT: connection to {}:{} lost", options_.host, options_.port);
-    for (std::size_t i = 0; i < connection_handlers_.size(); ++i) {
-        const auto handler = connection_handlers_[i];
+    for (const auto handlers = connection_handlers_; const auto& handler : handlers) {  // a copy: one may add another
         handler(false);
     }
     retry_later();

@@ -16,6 +16,8 @@ namespace scheduling {
 class EventLoop final : public Scheduler {
 public:
     EventLoop();
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
     ~EventLoop() override;
 
     Instant now() const override { return std::chrono::steady_clock::now(); }
