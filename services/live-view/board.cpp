@@ -32,7 +32,7 @@ auto only_one(const Shelf& shelf, scheduling::Instant now) {
 
 }  // namespace
 
-Board::Board(contract::Topics topics, std::string broker) : broker_(std::move(broker)) {
+Board::Board(const contract::Topics& topics, std::string broker) : broker_(std::move(broker)) {
     keep_states(topics.ems_state(), site_);
     keep_states(topics.bus_state(), bus_);
     keep_states(topics.policy_state(), policy_);

@@ -16,7 +16,7 @@ namespace live_view {
 /// Keeps the last of every state that arrives. Writes nothing.
 class Board {
 public:
-    Board(contract::Topics topics, std::string broker);
+    Board(const contract::Topics& topics, std::string broker);
 
     /// What to subscribe to; none overlaps another.
     std::vector<std::string> filters() const;

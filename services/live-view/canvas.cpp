@@ -182,30 +182,30 @@ void Canvas::fill(int row, Style style) {
     }
 }
 
+std::string Canvas::row_text(int row) const {
+    const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row) * look_.width;
+    auto end = begin + look_.width;
+    while (end != begin && (end - 1)->glyph == U' ' && (!look_.colour || (end - 1)->style == Style::plain)) {
+        --end;
+    }
+    std::string out;
+    auto current = Style::plain;
+    for (auto cell = begin; cell != end; ++cell) {
+        // The style of a blank does not show, but for the inverted title.
+        const bool shows = cell->glyph != U' ' || cell->style == Style::title || current == Style::title;
+        if (look_.colour && cell->style != current && shows) {
+            current = cell->style;
+            out += escape(current);
+        }
+        append_utf8(out, cell->glyph);
+    }
+    return current == Style::plain ? out : out + escape(Style::plain);
+}
+
 std::string Canvas::text() const {
     std::string out;
     for (int row = 0; row < look_.height; ++row) {
-        const auto begin = cells_.begin() + static_cast<std::ptrdiff_t>(row) * look_.width;
-        auto end = begin + look_.width;
-        while (end != begin && (end - 1)->glyph == U' ' && (!look_.colour || (end - 1)->style == Style::plain)) {
-            --end;
-        }
-        auto current = Style::plain;
-        for (auto cell = begin; cell != end; ++cell) {
-            // The style of a blank does not show, but for the inverted title.
-            const bool shows = cell->glyph != U' ' || cell->style == Style::title || current == Style::title;
-            if (look_.colour && cell->style != current && shows) {
-                current = cell->style;
-                out += escape(current);
-            }
-            append_utf8(out, cell->glyph);
-        }
-        if (current != Style::plain) {
-            out += escape(Style::plain);
-        }
-        if (row + 1 < look_.height) {
-            out += '\n';
-        }
+        out.append(row == 0 ? "" : "\n").append(row_text(row));
     }
     return out;
 }

@@ -49,6 +49,7 @@ private:
     };
 
     Cell* at(int row, int column);
+    std::string row_text(int row) const;
     char32_t drawable(char32_t glyph) const;
 
     Look look_;

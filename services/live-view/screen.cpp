@@ -205,10 +205,7 @@ std::string override_text(const std::optional<Seen<contract::OverrideState>>& se
         return "no override";
     }
     const auto& forced = seen->value;
-    std::string text = "OVERRIDE " + (forced.amps ? amps_text(forced.amps) : std::string("max"));
-    if (forced.scope != "all") {
-        text += " for " + forced.scope;
-    }
+    const std::string text = "OVERRIDE " + (forced.amps ? amps_text(forced.amps) : std::string("max"));
     return text + (forced.until ? " until " + clock_text(*forced.until, "%H:%M:%S") : " until cleared");
 }
 
@@ -378,19 +375,30 @@ void draw_bus(Page& page, const Model& model) {
     page.canvas.put(page.row++, 1, text, good ? Style::plain : Style::yellow);
 }
 
+struct ServiceMark {
+    const char* before;
+    const char* after;
+    Style style;
+};
+
+ServiceMark service_mark(std::optional<bool> online) {
+    if (!online) {
+        return {.before = "? ", .after = "", .style = Style::dim};
+    }
+    return *online ? ServiceMark{.before = "● ", .after = "", .style = Style::green}
+                   : ServiceMark{.before = "○ ", .after = " OFF", .style = Style::red};
+}
+
 void draw_services(Page& page, const Model& model) {
     int column = 1;
     const auto draw = [&](const std::string& name, std::optional<bool> online) {
-        const char* mark = !online ? "? " : *online ? "● " : "○ ";
-        const char* words = online.value_or(true) ? "" : " OFF";
-        const auto style = !online ? Style::dim : *online ? Style::green : Style::red;
-        column = page.canvas.put(page.row, column, mark + name + words, style) + 2;
+        const auto mark = service_mark(online);
+        column = page.canvas.put(page.row, column, mark.before + name + mark.after, mark.style) + 2;
     };
     auto others = model.services;
     for (const char* name : core_services) {
-        const auto found = model.services.find(name);
-        draw(name, found == model.services.end() ? std::nullopt : std::optional(found->second));
-        others.erase(name);
+        const auto found = others.extract(name);
+        draw(name, found.empty() ? std::nullopt : std::optional(found.mapped()));
     }
     for (const auto& [name, online] : others) {
         draw(name, online);

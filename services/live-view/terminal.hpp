@@ -19,6 +19,7 @@ public:
     ~Terminal();
 
     /// Draws the lines from the top left corner in a single write, so that nothing flickers.
+    // NOLINTNEXTLINE(readability-convert-member-functions-to-static): only who has the terminal may draw on it
     void show(std::string_view screen);
 
     /// True on a terminal, so that there is something to draw on and someone to press q.

@@ -1,5 +1,6 @@
 #include "live-view/screen.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -14,7 +15,7 @@ using namespace std::chrono_literals;
 
 // The clock on the screen is local time: the tests choose the zone, so that it reads the same everywhere.
 const bool zone_is_utc = [] {
-    setenv("TZ", "UTC", 1);
+    setenv("TZ", "UTC", 1);  // NOLINT(concurrency-mt-unsafe): before any thread
     tzset();
     return true;
 }();
@@ -32,7 +33,7 @@ std::string file_text(const std::string& name) {
 
 // UPDATE_SCREENS=1 in the environment writes the files anew: look at the difference before you commit it.
 void check_screen(const std::string& name, const std::string& screen) {
-    if (std::getenv("UPDATE_SCREENS") != nullptr) {
+    if (std::getenv("UPDATE_SCREENS") != nullptr) {  // NOLINT(concurrency-mt-unsafe): nobody changes it
         std::ofstream(FIXTURE_DIR "/" + name) << screen << "\n";
     }
     const auto expected = file_text(name);
@@ -107,6 +108,17 @@ Model night() {
     return model;
 }
 
+// Lines, and columns of the longest.
+std::pair<int, int> extent(const std::string& text) {
+    std::istringstream screen(text);
+    int lines = 0;
+    int longest = 0;
+    for (std::string line; std::getline(screen, line); ++lines) {
+        longest = std::max(longest, columns(line));
+    }
+    return {lines, longest};
+}
+
 }  // namespace
 
 TEST_CASE("screen: a car charges from the sun") { check_screen("sunny.txt", render(sunny_day(), plain)); }
@@ -167,19 +179,13 @@ TEST_CASE("screen: before anything is heard it says what is missing") {
     check_screen("nothing.txt", render(model, plain));
 }
 
-TEST_CASE("screen: every size gives exactly that many lines, none too long") {
+TEST_CASE("screen: every size gives at most that many lines, none too long") {
     const Model model = sunny_day();
-    for (int width = 1; width <= 200; width += 7) {
-        for (int height = 1; height <= 60; height += 3) {
-            CAPTURE(width);
-            CAPTURE(height);
-            std::istringstream screen(render(model, {.width = width, .height = height, .utf8 = true, .colour = false}));
-            int lines = 0;
-            for (std::string line; std::getline(screen, line); ++lines) {
-                REQUIRE(columns(line) <= width);
-            }
-            REQUIRE(lines <= height);
-        }
+    for (int size = 1; size <= 200; ++size) {
+        const Look look{.width = size, .height = 1 + size * 7 % 60, .utf8 = true, .colour = false};
+        const auto [lines, longest] = extent(render(model, look));
+        CHECK(longest <= look.width);
+        CHECK(lines <= look.height);
     }
 }
 
