@@ -78,7 +78,9 @@ private:
     void start_or_stop(std::size_t index, double& left_w);
     void hold_for_vehicles();
     double usable_surplus_w() const;
+    Budget least_needed() const;
     void keep_through_shortage(Budget& budget);
+    void block_starts();
     void conclude(std::size_t index);
     Reason reason_for(std::size_t index) const;
     const Vehicle* commandable_vehicle(const ChargerMemory& memory) const;
@@ -581,45 +583,50 @@ double Decider::usable_surplus_w() const {
                     step_w, weight_);
 }
 
+// What those that charge need at least of the shared budgets.
+Budget Decider::least_needed() const {
+    Budget needed{.wiring_a = 0, .line_a = {}, .import_w = 0};
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        if (claims_[i].on && memory_.chargers[i].target_a > 0) {
+            for (std::size_t line = 0; line < needed.line_a.size(); ++line) {
+                needed.line_a[line] += uses_line(claims_[i], static_cast<int>(line)) ? claims_[i].minimum_a : 0;
+            }
+            needed.import_w += claims_[i].minimum_a * claims_[i].ampere_w;
+        }
+    }
+    return needed;
+}
+
 // For a few seconds what is charging keeps its minimum although a shared limit does not allow it; after a stop for
 // that reason nothing starts again for a while.
 void Decider::keep_through_shortage(Budget& budget) {
-    std::array<double, 3> needed_a{};
-    double needed_w = 0;
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-        const Claim& claim = claims_[i];
-        if (!claim.on || memory_.chargers[i].target_a <= 0) {
-            continue;
-        }
-        for (std::size_t line = 0; line < needed_a.size(); ++line) {
-            needed_a[line] += uses_line(claim, static_cast<int>(line)) ? claim.minimum_a : 0;
-        }
-        needed_w += claim.minimum_a * claim.ampere_w;
-    }
-    bool is_short = needed_w > budget.import_w;
-    for (std::size_t line = 0; line < needed_a.size(); ++line) {
-        is_short = is_short || needed_a[line] > budget.line_a[line];
-    }
-    if (!is_short) {
+    const Budget needed = least_needed();
+    const bool line_short = std::ranges::any_of(
+        std::array{0U, 1U, 2U}, [&](unsigned line) { return needed.line_a[line] > budget.line_a[line]; });
+    if (!line_short && needed.import_w <= budget.import_w) {
         memory_.shortage_since.reset();
     } else {
         memory_.shortage_since = memory_.shortage_since.value_or(inputs_.now);
+        memory_.shortage_of = line_short ? Limit::house_l1 : Limit::import_cap;
         if (inputs_.now - *memory_.shortage_since < shortage_grace) {
-            budget.import_w = std::max(budget.import_w, needed_w);
-            for (std::size_t line = 0; line < needed_a.size(); ++line) {
-                budget.line_a[line] = std::max(budget.line_a[line], needed_a[line]);
+            budget.import_w = std::max(budget.import_w, needed.import_w);
+            for (std::size_t line = 0; line < needed.line_a.size(); ++line) {
+                budget.line_a[line] = std::max(budget.line_a[line], needed.line_a[line]);
             }
         } else {
             memory_.shortage_stop_at = inputs_.now;
         }
     }
-    if (!memory_.shortage_stop_at || inputs_.now - *memory_.shortage_stop_at >= shortage_retry) {
-        return;
+    if (memory_.shortage_stop_at && inputs_.now - *memory_.shortage_stop_at < shortage_retry) {
+        block_starts();
     }
+}
+
+void Decider::block_starts() {
     for (std::size_t i = 0; i < claims_.size(); ++i) {
         if (claims_[i].on && memory_.chargers[i].target_a <= 0) {
             claims_[i].on = false;
-            cases_[i].blocked_by = settings_.import_cap_w ? Limit::import_cap : Limit::house_l1;
+            cases_[i].blocked_by = memory_.shortage_of;
         }
     }
 }

@@ -107,7 +107,9 @@ std::string sentence(const ChargerDecision& decision) {
                                decision.binding == Limit::none ? "of the order" : name_of(decision.binding),
                                decision.countdown_s ? ", next try" + in_time(decision) : "");
         case Reason::stale_hold:
-            return fmt::format("{:g} A: the measurements are getting old, no increase", decision.target_a);
+            return decision.target_a > 0
+                       ? fmt::format("{:g} A: the measurements are getting old, no increase", decision.target_a)
+                       : "waits for fresh measurements";
         case Reason::stale_minimum:
             return fmt::format("{:g} A: the measurements are stale, fail-safe minimum", decision.target_a);
         case Reason::stale_stop:

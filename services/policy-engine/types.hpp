@@ -366,7 +366,8 @@ struct Memory {
     double available_w = 0;  ///< For all chargers together, by the newest sample.
     History<SiteRoom> room;
     bool line_room_known = false;
-    std::optional<Instant> shortage_since;    ///< A shared limit leaves less than what is charging needs at least.
+    std::optional<Instant> shortage_since;  ///< A shared limit leaves less than what is charging needs at least.
+    Limit shortage_of = Limit::none;
     std::optional<Instant> shortage_stop_at;  ///< When that last stopped a charger.
     std::vector<ChargerMemory> chargers;      ///< Sorted by id.
     struct VehiclePlug {

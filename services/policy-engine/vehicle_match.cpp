@@ -78,17 +78,7 @@ bool is_taken(const Memory& memory, const std::string& alias, double confidence)
     });
 }
 
-}  // namespace
-
-void match_vehicles(const Config& config, const Inputs& inputs, Memory& memory) {
-    if (inputs.vehicles.empty()) {
-        for (auto& charger : memory.chargers) {
-            charger.vehicle.clear();
-            charger.vehicle_confidence = 0;
-        }
-        return;
-    }
-    note_plug_events(inputs, memory);
+Candidates count_candidates(const Inputs& inputs) {
     Candidates candidates;
     for (const auto& charger : inputs.chargers) {
         candidates.chargers += charger.online && charger.plugged.value_or(true) ? 1 : 0;
@@ -96,37 +86,62 @@ void match_vehicles(const Config& config, const Inputs& inputs, Memory& memory) 
     for (const auto& vehicle : inputs.vehicles) {
         candidates.vehicles += could_be_here(vehicle) ? 1 : 0;
     }
+    return candidates;
+}
+
+void forget(ChargerMemory& charger) {
+    charger.vehicle.clear();
+    charger.vehicle_confidence = 0;
+}
+
+bool has_ended(const Inputs& inputs, const Charger& charger, const ChargerMemory& known) {
+    const auto vehicle = std::ranges::find(inputs.vehicles, known.vehicle, &Vehicle::alias);
+    return charger.plugged == false || vehicle == inputs.vehicles.end() || vehicle->plugged == false ||
+           vehicle->at_home == false;
+}
+
+// A car hangs on one charger only: the surer match takes it.
+void assign(Memory& memory, ChargerMemory& charger, const std::string& alias, double sure) {
+    for (auto& other : memory.chargers) {
+        if (other.vehicle == alias) {
+            forget(other);
+        }
+    }
+    charger.vehicle = alias;
+    charger.vehicle_confidence = sure;
+}
+
+void match_charger(const Config& config, const Inputs& inputs, const Candidates& candidates, std::size_t index,
+                   Memory& memory) {
+    const Charger& charger = inputs.chargers[index];
+    ChargerMemory& known = memory.chargers[index];
+    for (std::size_t v = 0; v < inputs.vehicles.size(); ++v) {
+        const auto& vehicle = inputs.vehicles[v];
+        const double sure = confidence(config, charger, known, vehicle, memory.vehicles[v], candidates);
+        if (sure == 0 && vehicle.alias == known.vehicle) {
+            forget(known);
+        }
+        if (sure >= confident && sure > known.vehicle_confidence && !is_taken(memory, vehicle.alias, sure)) {
+            assign(memory, known, vehicle.alias, sure);
+        }
+    }
+}
+
+}  // namespace
+
+void match_vehicles(const Config& config, const Inputs& inputs, Memory& memory) {
+    if (inputs.vehicles.empty()) {
+        std::ranges::for_each(memory.chargers, forget);
+        return;
+    }
+    note_plug_events(inputs, memory);
+    const Candidates candidates = count_candidates(inputs);
     for (std::size_t i = 0; i < inputs.chargers.size(); ++i) {
-        const auto& charger = inputs.chargers[i];
-        auto& known = memory.chargers[i];
-        const auto current = std::ranges::find(inputs.vehicles, known.vehicle, &Vehicle::alias);
-        const bool ended = charger.plugged == false || current == inputs.vehicles.end() || current->plugged == false ||
-                           current->at_home == false;
-        if (ended) {
-            known.vehicle.clear();
-            known.vehicle_confidence = 0;
+        if (has_ended(inputs, inputs.chargers[i], memory.chargers[i])) {
+            forget(memory.chargers[i]);
         }
-        if (!charger.online || charger.plugged == false) {
-            continue;
-        }
-        for (std::size_t v = 0; v < inputs.vehicles.size(); ++v) {
-            const auto& vehicle = inputs.vehicles[v];
-            const double sure = confidence(config, charger, known, vehicle, memory.vehicles[v], candidates);
-            if (vehicle.alias == known.vehicle && sure == 0) {
-                known.vehicle.clear();
-                known.vehicle_confidence = 0;
-            }
-            if (sure < confident || sure <= known.vehicle_confidence || is_taken(memory, vehicle.alias, sure)) {
-                continue;
-            }
-            for (auto& other : memory.chargers) {
-                if (other.vehicle == vehicle.alias) {
-                    other.vehicle.clear();
-                    other.vehicle_confidence = 0;
-                }
-            }
-            known.vehicle = vehicle.alias;
-            known.vehicle_confidence = sure;
+        if (inputs.chargers[i].online && inputs.chargers[i].plugged != false) {
+            match_charger(config, inputs, candidates, i, memory);
         }
     }
 }

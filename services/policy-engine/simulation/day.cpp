@@ -139,12 +139,6 @@ private:
 };
 
 double number(std::string_view text, const std::string& place, const char* column) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) {
-        text.remove_suffix(1);
-    }
     double value = 0;
     const char* const end = text.data() + text.size();
     const auto parsed = std::from_chars(text.data(), end, value);
@@ -168,46 +162,47 @@ std::array<double, 3> row(std::string_view line, const std::string& place) {
     return values;
 }
 
+void check_time(double first_t, double last_t, double t_s, const std::string& place) {
+    if (t_s <= last_t) {
+        throw std::runtime_error(fmt::format("{}: t_s: {} does not come after {}", place, t_s, last_t));
+    }
+    if (t_s - first_t > longest_trace_s) {
+        throw std::runtime_error(fmt::format("{}: t_s: more than a year after the first line", place));
+    }
+}
+
 }  // namespace
 
 std::vector<Second> read_trace(std::istream& text, const std::string& name) {
     std::vector<Second> day;
     std::string line;
-    std::optional<double> first_t;
-    std::optional<double> last_t;
-    Second last;
+    double first_t = 0;
+    double last_t = 0;
+    std::optional<Second> last;
     for (int number = 1; std::getline(text, line); ++number) {
         const std::string place = fmt::format("{}:{}", name, number);
-        std::erase_if(line, [](char c) { return c == '\r'; });
-        if (number == 1) {
-            std::string header = line;
-            std::erase(header, ' ');
-            if (header != "t_s,pv_w,load_w") {
-                throw std::runtime_error(fmt::format("{}: expected the header t_s,pv_w,load_w", place));
-            }
-            continue;
+        std::erase_if(line, [](char c) { return c == '\r' || c == ' '; });
+        if (number == 1 && line != "t_s,pv_w,load_w") {
+            throw std::runtime_error(fmt::format("{}: expected the header t_s,pv_w,load_w", place));
         }
-        if (line.empty()) {
+        if (number == 1 || line.empty()) {
             continue;
         }
         const auto [t_s, pv_w, load_w] = row(line, place);
-        first_t = first_t.value_or(t_s);
-        if (last_t && t_s <= *last_t) {
-            throw std::runtime_error(fmt::format("{}: t_s: {} does not come after {}", place, t_s, *last_t));
-        }
-        if (t_s - *first_t > longest_trace_s) {
-            throw std::runtime_error(fmt::format("{}: t_s: more than a year after the first line", place));
-        }
-        while (last_t && static_cast<double>(day.size()) < t_s - *first_t) {
-            day.push_back(last);
+        if (!last) {
+            first_t = t_s;
+        } else {
+            check_time(first_t, last_t, t_s, place);
+            const auto seconds_so_far = static_cast<std::size_t>(std::ceil(t_s - first_t));
+            day.resize(std::max(day.size(), seconds_so_far), *last);
         }
         last = {pv_w, load_w};
         last_t = t_s;
     }
-    if (!last_t) {
+    if (!last) {
         throw std::runtime_error(fmt::format("{}: no data", name));
     }
-    day.push_back(last);
+    day.push_back(*last);
     return day;
 }
 
