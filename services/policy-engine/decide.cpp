@@ -56,10 +56,18 @@ private:
         bool holds_for_vehicle = false;  ///< Kept at the minimum until the car has stopped.
     };
 
+    /// Where a charger stands in the queue of its priority.
+    struct Place {
+        int group = 0;  ///< 0 in its turn, 1 waiting, 2 its turn is over.
+        Instant since{};
+        std::size_t index = 0;
+    };
+
     void recognise_chargers();
     ChargerMemory adopt(const Charger& charger) const;
     void take_over(const Charger& charger, ChargerMemory& memory) const;
     void follow(const Charger& charger, ChargerMemory& memory);
+    void follow_plug(const Charger& charger, ChargerMemory& memory) const;
     void take_in_site();
     void measure(std::size_t index);
     double drawn_w_at(Instant time) const;
@@ -71,10 +79,12 @@ private:
     void refuse(std::size_t index, Reason reason);
     void set_priority(std::size_t index, const ChargerSettings* chosen);
     void note_use_of_offer(std::size_t index);
+    Place place_of(std::size_t index);
     void assign_turns();
     void apply_age();
     void apply_age(std::size_t index, Freshness freshness);
     void apply_start_stop();
+    StartStop judge(std::size_t index, double surplus_w) const;
     void start_or_stop(std::size_t index, double& left_w);
     void hold_for_vehicles();
     double usable_surplus_w() const;
@@ -187,18 +197,7 @@ void Decider::follow(const Charger& charger, ChargerMemory& memory) {
         take_over(charger, memory);
     }
     memory.online = charger.online;
-    if (charger.plugged && charger.plugged != memory.plugged) {
-        if (memory.plugged) {
-            memory.plugged_changed_at = inputs_.now;
-        }
-        if (*charger.plugged) {
-            memory.session = {};
-        }
-        memory.plugged = charger.plugged;
-        memory.stop = StopStep::none;
-        memory.start_asked_at.reset();
-        memory.start_attempts = 0;
-    }
+    follow_plug(charger, memory);
     if (!charger.drawn_a) {
         return;
     }
@@ -216,6 +215,22 @@ void Decider::follow(const Charger& charger, ChargerMemory& memory) {
     if (settled && gap_a >= 0 && gap_a < not_following_a) {
         memory.gap_a += gap_learning_rate * (std::min(gap_a, largest_gap_a) - memory.gap_a);
     }
+}
+
+void Decider::follow_plug(const Charger& charger, ChargerMemory& memory) const {
+    if (!charger.plugged || charger.plugged == memory.plugged) {
+        return;
+    }
+    if (memory.plugged) {
+        memory.plugged_changed_at = inputs_.now;
+    }
+    if (*charger.plugged) {
+        memory.session = {};
+    }
+    memory.plugged = charger.plugged;
+    memory.stop = StopStep::none;
+    memory.start_asked_at.reset();
+    memory.start_attempts = 0;
 }
 
 // Phases and watts per ampere. The car may use fewer phases than its charger has.
@@ -399,28 +414,28 @@ void Decider::note_use_of_offer(std::size_t index) {
 }
 
 // Who is being served stays first until its turn is over; then whoever has waited longest.
+Decider::Place Decider::place_of(std::size_t index) {
+    auto& memory = memory_.chargers[index];
+    const bool served = claims_[index].kind == Wish::Kind::solar ? memory.on : memory.target_a > 0;
+    if (!served) {
+        if (memory.turn_since) {
+            memory.turn_ended_at = inputs_.now;
+        }
+        memory.turn_since.reset();
+        return {.group = 1, .since = memory.turn_ended_at, .index = index};
+    }
+    memory.turn_since = memory.turn_since.value_or(inputs_.now);
+    const bool over = inputs_.now - *memory.turn_since >= from_seconds(settings_.rotation_s);
+    return {.group = over ? 2 : 0, .since = *memory.turn_since, .index = index};
+}
+
 void Decider::assign_turns() {
     if (claims_.size() < 2) {
         return;
     }
-    struct Place {
-        int group;
-        Instant since;
-        std::size_t index;
-    };
     std::vector<Place> places;
     for (std::size_t i = 0; i < claims_.size(); ++i) {
-        auto& memory = memory_.chargers[i];
-        const bool served = claims_[i].kind == Wish::Kind::solar ? memory.on : memory.target_a > 0;
-        if (served && !memory.turn_since) {
-            memory.turn_since = inputs_.now;
-        } else if (!served && memory.turn_since) {
-            memory.turn_since.reset();
-            memory.turn_ended_at = inputs_.now;
-        }
-        const bool over = served && inputs_.now - *memory.turn_since >= from_seconds(settings_.rotation_s);
-        const int group = !served ? 1 : over ? 2 : 0;
-        places.push_back({group, served ? *memory.turn_since : memory.turn_ended_at, i});
+        places.push_back(place_of(i));
     }
     std::ranges::sort(places, [](const Place& a, const Place& b) {
         return std::tuple(a.group, a.since, a.index) < std::tuple(b.group, b.since, b.index);
@@ -445,6 +460,23 @@ void Decider::apply_start_stop() {
     }
 }
 
+StartStop Decider::judge(std::size_t index, double surplus_w) const {
+    const Claim& claim = claims_[index];
+    const Charger& charger = inputs_.chargers[index];
+    const ChargerMemory& memory = memory_.chargers[index];
+    const Duration since = inputs_.now - memory.drawing_since;
+    const double minimum_w = std::max(1.0, (claim.minimum_a - claim.gap_a) * claim.ampere_w);
+    return start_stop(config_.value, settings_, memory,
+                      {.surplus_w = surplus_w,
+                       .minimum_w = minimum_w,
+                       .grid_weight = weight_,
+                       .may_start = charger.plugged != false && is_fresh(config_.stale, charger, inputs_.now),
+                       .displaced = surplus_w < minimum_w && memory_.available_w >= minimum_w,
+                       .elapsed = elapsed_,
+                       .drawing_for = memory.drawing ? since : Duration::zero(),
+                       .stopped_for = memory.drawing || !memory.has_drawn ? long_ago : since});
+}
+
 void Decider::start_or_stop(std::size_t index, double& left_w) {
     Claim& claim = claims_[index];
     ChargerMemory& memory = memory_.chargers[index];
@@ -460,26 +492,13 @@ void Decider::start_or_stop(std::size_t index, double& left_w) {
         memory.on = false;
     }
     if (fresh()) {
-        const Duration since = inputs_.now - memory.drawing_since;
-        const double minimum_w = std::max(1.0, (claim.minimum_a - claim.gap_a) * claim.ampere_w);
-        const StartStop result =
-            start_stop(config_.value, settings_, memory,
-                       {.surplus_w = left_w,
-                        .minimum_w = minimum_w,
-                        .grid_weight = weight_,
-                        .may_start = !unplugged && is_fresh(config_.stale, inputs_.chargers[index], inputs_.now),
-                        .displaced = left_w < minimum_w && memory_.available_w >= minimum_w,
-                        .elapsed = elapsed_,
-                        .drawing_for = memory.drawing ? since : Duration::zero(),
-                        .stopped_for = memory.drawing || !memory.has_drawn ? long_ago : since});
+        const StartStop result = judge(index, left_w);
         memory.on = result.on;
         memory.value = result.value;
         if (!unplugged) {
             state.wish.reason = result.reason;
             state.wish.countdown_s = result.countdown_s;
         }
-    } else if (!memory.on && !unplugged) {
-        state.wish.reason = Reason::stale_hold;
     }
     claim.on = memory.on;
     if (claim.on) {

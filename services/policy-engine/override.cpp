@@ -153,7 +153,7 @@ void read_json_amps(const nlohmann::json& amps, Override& order) {
     } else if (amps.is_number()) {
         order.amps = amps_from_number(amps.get<double>());
     } else {
-        refuse("amps must be a number, \"max\" or \"off\"");
+        refuse(R"(amps must be a number, "max" or "off")");
     }
 }
 
@@ -182,20 +182,30 @@ std::optional<WallTime> json_end(const nlohmann::json& json, WallTime now) {
 
 bool is_clear(std::string_view word) { return word == "clear" || word == "auto" || word == "none"; }
 
-OverrideCommand from_object(const nlohmann::json& json, WallTime now, const std::string& source) {
+void refuse_unknown_keys(const nlohmann::json& json) {
+    constexpr std::array<std::string_view, 5> keys{"amps", "duration_s", "until", "charger", "source"};
     for (const auto& [key, value] : json.items()) {
-        if (key != "amps" && key != "duration_s" && key != "until" && key != "charger" && key != "source") {
+        if (std::ranges::find(keys, key) == keys.end()) {
             refuse("\"" + key.substr(0, 40) + "\" is not a key of an override");
         }
     }
-    OverrideCommand command{.order = Override{.source = source}};
-    if (const auto charger = json.find("charger"); charger != json.end() && !charger->is_null()) {
-        if (!charger->is_string() || !contract::is_valid_id(service::normalised(charger->get<std::string>()))) {
-            refuse("charger must be the id of a charger");
-        }
-        const auto id = service::normalised(charger->get<std::string>());
-        command.charger = id == "all" ? std::nullopt : std::optional(id);
+}
+
+std::optional<std::string> json_charger(const nlohmann::json& json) {
+    const auto charger = json.find("charger");
+    if (charger == json.end() || charger->is_null()) {
+        return std::nullopt;
     }
+    std::string id = charger->is_string() ? service::normalised(charger->get<std::string>()) : "";
+    if (!contract::is_valid_id(id)) {
+        refuse("charger must be the id of a charger");
+    }
+    return id == "all" ? std::nullopt : std::optional(std::move(id));
+}
+
+OverrideCommand from_object(const nlohmann::json& json, WallTime now, const std::string& source) {
+    refuse_unknown_keys(json);
+    OverrideCommand command{.order = Override{.source = source}, .charger = json_charger(json)};
     const auto amps = json.find("amps");
     if (amps == json.end()) {
         refuse("amps is missing");

@@ -24,8 +24,8 @@ WallTime next_local(WallTime now, int minute_of_day);
 
 /// The window that `now` lies in (the earliest in the list); none outside all windows.
 struct OpenWindow {
-    const ScheduleWindow* window;
-    WallTime ends;
+    const ScheduleWindow* window = nullptr;
+    WallTime ends{};
 };
 std::optional<OpenWindow> open_window(const std::vector<ScheduleWindow>& windows, WallTime now);
 
