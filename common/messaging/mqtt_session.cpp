@@ -461,12 +461,15 @@ void MqttSession::arrived(const Delivery& delivery, std::uint64_t lost_before) {
         overflow_logged_ = true;
         spdlog::error("MQTT: messages arrive faster than they can be handled, {} were dropped", lost_before);
     }
-    // By index: a handler may subscribe to more.
-    for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
-        if (matches(subscriptions_[i].filter, delivery.topic)) {
-            const Handler handler = subscriptions_[i].handler;
-            handler(delivery);
+    // A copy of those meant: a handler may subscribe to more.
+    std::vector<Handler> meant;
+    for (const auto& subscription : subscriptions_) {
+        if (matches(subscription.filter, delivery.topic)) {
+            meant.push_back(subscription.handler);
         }
+    }
+    for (const auto& handler : meant) {
+        handler(delivery);
     }
 }
 

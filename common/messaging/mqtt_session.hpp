@@ -46,6 +46,8 @@ class MqttSession final : public MessageBus {
 public:
     /// `on_fatal` is called when another client keeps taking over our client id.
     MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::function<void(std::string)> on_fatal);
+    MqttSession(const MqttSession&) = delete;
+    MqttSession& operator=(const MqttSession&) = delete;
     /// Says offline and disconnects; a broker that does not answer gets half a second.
     ~MqttSession() override;
 
