@@ -26,7 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration tick = 1s;
-constexpr Duration save_delay = 500ms;
+constexpr Duration save_interval = 500ms;  // at least, between two writes
 constexpr Duration save_retry = 30s;
 constexpr auto vehicle_command_expiry = 60s;
 // What a command changes is shown without delay.
@@ -160,13 +160,14 @@ void PolicyEngine::subscribe_to_commands() {
 
 void PolicyEngine::take_site(const messaging::Delivery& delivery, const contract::SitePower& power) {
     site_reports_loss_ = is_bad(power.quality) || !power.grid_w;
-    inputs_.site = Site{.measured_at = measured_at(environment_.loop.now(), environment_.loop.wall_now(),
-                                                   delivery.retained, power.ts, power.age_s),
-                        .grid_w = power.grid_w,
-                        .battery_w = power.battery_w,
-                        .battery_soc_pct = power.battery_soc_pct,
-                        .grid_a = power.grid_a,
-                        .voltage_v = power.voltage_v};
+    inputs_.site =
+        Site{.measured_at = measured_at(environment_.loop.now(), environment_.loop.wall_now(), delivery.retained,
+                                        power.ts, power.grid_age_s ? power.grid_age_s : power.age_s),
+             .grid_w = power.grid_w,
+             .battery_w = power.battery_w,
+             .battery_soc_pct = power.battery_soc_pct,
+             .grid_a = power.grid_a,
+             .voltage_v = power.voltage_v};
 }
 
 void PolicyEngine::take_bus(const messaging::Delivery& /*delivery*/, const contract::BusState& bus) {
@@ -297,15 +298,15 @@ void PolicyEngine::require_vehicle(const std::string& alias) const {
     }
 }
 
-// Shows and keeps what is now in force.
+// Keeps and shows what is now in force.
 void PolicyEngine::settings_changed() {
+    save_soon();
     const std::string settings = settings_to_json(kept_.settings).dump();
     if (settings != settings_sent_) {
         settings_sent_ = settings;
         environment_.bus.publish({.topic = topics_.policy_settings(), .payload = settings, .retained = true, .qos = 1});
     }
     publish_overrides();
-    save_soon();
 }
 
 void PolicyEngine::publish_overrides() {
@@ -515,13 +516,18 @@ void PolicyEngine::note_changes(const Decision& decision) {
 
 void PolicyEngine::save_soon() {
     unsaved_ = true;
-    if (!config_.state_file.empty() && !save_timer_.pending()) {
-        save_timer_.set_after(save_delay, [this] { save(); });
+    if (config_.state_file.empty() || save_timer_.pending()) {
+        return;
     }
+    // At once when nothing was written lately: what a person has just set must survive a power cut.
+    const auto now = environment_.loop.now();
+    const auto due = saved_at_ ? std::max(now, *saved_at_ + save_interval) : now;
+    save_timer_.set(due, [this] { save(); });
 }
 
 void PolicyEngine::save() {
     unsaved_ = false;
+    saved_at_ = environment_.loop.now();
     const auto write = [file = config_.state_file, text = to_text(kept_)] {
         storage::write_atomically(file, text);
         return true;

@@ -99,6 +99,7 @@ private:
     std::string settings_sent_;
 
     bool unsaved_ = false;
+    std::optional<scheduling::Instant> saved_at_;
     bool save_failed_ = false;
     std::unique_ptr<scheduling::Worker> disk_;
     scheduling::Timer save_timer_;
