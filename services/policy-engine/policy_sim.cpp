@@ -7,7 +7,6 @@
 
 #include "policy-engine/simulation/day.hpp"
 #include "policy-engine/simulation/stdio.hpp"
-#include "service/version.hpp"
 
 namespace {
 
@@ -37,29 +36,46 @@ struct Arguments {
     bool stdio = false;
 };
 
+// For arguments that only want to know something; nullptr for others.
+const char* answer_to(std::string_view argument) {
+    if (argument == "--help" || argument == "-h") {
+        return help;
+    }
+    return argument == "--version" ? "policy-sim " TWC_MQTT_VERSION "\n" : nullptr;
+}
+
+// False: not an argument with a value, or its value is missing.
+bool take_value(Arguments& arguments, std::string_view argument, const char* value) {
+    if (value == nullptr) {
+        return false;
+    }
+    if (argument == "--config") {
+        arguments.config_file = value;
+    } else if (argument == "--trace") {
+        arguments.trace_file = value;
+    } else if (argument == "--set") {
+        arguments.overrides.emplace_back(value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 // Returns nothing when the caller should end with `code`.
 std::optional<Arguments> parse(int argc, const char* const* argv, int& code) {
     Arguments arguments;
     code = succeeded;
     for (int i = 1; i < argc; ++i) {
         const std::string_view argument = argv[i];
-        const bool has_value = i + 1 < argc;
-        if (argument == "--help" || argument == "-h") {
-            std::cout << help;
+        if (const char* answer = answer_to(argument)) {
+            std::cout << answer;
             return std::nullopt;
         }
-        if (argument == "--version") {
-            std::cout << "policy-sim " << service::version << "\n";
-            return std::nullopt;
-        }
+        const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
         if (argument == "--stdio") {
             arguments.stdio = true;
-        } else if (argument == "--config" && has_value) {
-            arguments.config_file = argv[++i];
-        } else if (argument == "--trace" && has_value) {
-            arguments.trace_file = argv[++i];
-        } else if (argument == "--set" && has_value) {
-            arguments.overrides.emplace_back(argv[++i]);
+        } else if (take_value(arguments, argument, value)) {
+            ++i;
         } else {
             std::cerr << fmt::format("policy-sim: unknown or incomplete argument \"{}\", see --help\n", argument);
             code = misused;

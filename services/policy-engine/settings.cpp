@@ -243,7 +243,7 @@ void apply_entries(const json& object, const std::string& where, std::vector<std
             problems.push_back(fmt::format("{}: \"{}\" is not an id", where, id));
             continue;
         }
-        apply_all(values, where + "." + id, problems,
+        apply_all(values, fmt::format("{}.{}", where, id), problems,
                   [&, id = id](const std::string& name, const std::string& payload) { change_one(id, name, payload); });
     }
 }
@@ -309,9 +309,9 @@ json settings_to_json(const Settings& settings) {
     return object;
 }
 
-std::vector<std::string> settings_from_json(Settings& settings, const json& object) {
+std::vector<std::string> settings_from_json(Settings& settings, const json& kept) {
     std::vector<std::string> problems;
-    json site = object;
+    json site = kept;
     if (site.is_object()) {
         apply_entries(site.value("charger", json::object()), "charger", problems,
                       [&](const auto&... change_args) { change_charger_setting(settings, change_args...); });
@@ -346,12 +346,12 @@ json overrides_to_json(const Settings& settings) {
     return object;
 }
 
-std::vector<std::string> overrides_from_json(Settings& settings, const json& object, WallTime now) {
+std::vector<std::string> overrides_from_json(Settings& settings, const json& kept, WallTime now) {
     std::vector<std::string> problems;
-    if (!object.is_object()) {
+    if (!kept.is_object()) {
         return {"overrides: not an object"};
     }
-    for (const auto& [id, value] : object.items()) {
+    for (const auto& [id, value] : kept.items()) {
         try {
             const auto charger = id == "all" ? std::nullopt : std::optional<std::string>(id);
             change_override(settings, charger, override_from_json(value, now));

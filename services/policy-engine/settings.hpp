@@ -29,10 +29,10 @@ nlohmann::json settings_to_json(const Settings& settings);
 
 /// Applies what `settings_to_json` wrote on top of `settings`, by the same checks as a command. Every problem is
 /// reported through the returned list and leaves that one setting as it was.
-std::vector<std::string> settings_from_json(Settings& settings, const nlohmann::json& json);
+std::vector<std::string> settings_from_json(Settings& settings, const nlohmann::json& kept);
 
 nlohmann::json override_to_json(const Override& order);
 nlohmann::json overrides_to_json(const Settings& settings);
-std::vector<std::string> overrides_from_json(Settings& settings, const nlohmann::json& json, WallTime now);
+std::vector<std::string> overrides_from_json(Settings& settings, const nlohmann::json& kept, WallTime now);
 
 }  // namespace policy_engine
