@@ -139,7 +139,7 @@ TEST_CASE("config: https to a Powerwall needs an explicit choice of trust") {
     CHECK(problems_of_source(base + ", tls: {ca_file: /not/there}").find("cannot be read") != std::string::npos);
     CHECK(problems_of_source(base + ", tls: {accept_any: true}") == "none");
     CHECK(problems_of_source("name: a, type: powerwall, url: 'http://x', password_file: /not/there")
-              .find("/not/there: cannot be read") != std::string::npos);
+              .find("/not/there: cannot read") != std::string::npos);
 }
 
 TEST_CASE("config: intervals, limits and defaults of a source") {

@@ -344,7 +344,7 @@ TEST_CASE("HTTP: nobody listens, and nobody answers in time") {
     auto api = world.make();
     const auto slow = api.send(start, world.time);
     CHECK(slow.kind == Kind::retry);
-    CHECK_MESSAGE(slow.reason.find("Timeout was reached") != std::string::npos, slow.reason);
+    CHECK_MESSAGE(slow.reason.find("timed out") != std::string::npos, slow.reason);
 
     world.cloud.release();
     world.options.base_url = "http://127.0.0.1:9";
@@ -403,7 +403,7 @@ TEST_CASE("HTTP: a car whose server hangs holds up neither the loop nor another 
     int ticks_until_timeout = 0;
     broker.tap([&](const std::string&, const messaging::Publication& publication) {
         const bool is_timeout = publication.topic == "twc/vehicle/stuck/state" &&
-                                publication.payload.find("Timeout was reached") != std::string::npos;
+                                publication.payload.find("timed out") != std::string::npos;
         if (is_timeout && ticks_until_timeout == 0) {
             ticks_until_timeout = ticks;
             cloud.release();

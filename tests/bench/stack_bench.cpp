@@ -1,0 +1,161 @@
+// What the running stack costs and how fast it reacts, with the real processes, broker and bus bytes:
+//
+//   build/bin/stack-bench [number of reactions]
+//
+// Reaction: from the moment a pushed meter sample leaves the publisher to the first byte-complete frame on the wire
+// that carries another limit. Memory and processor: three chargers on the line, no car, nothing to decide.
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <sstream>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "integration/stack.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr double volts = 230;
+
+void replace_from(Stack& stack, const std::string& file, const std::string& marker, const std::string& text) {
+    std::ifstream stream(stack.folder / file);
+    const std::string old{std::istreambuf_iterator<char>(stream), {}};
+    stack.folder.write(file, old.substr(0, old.find(marker)) + text);
+}
+
+double percentile(std::vector<double> values, double share) {
+    std::ranges::sort(values);
+    const auto index = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size()))) - 1;
+    return values.at(std::min(index, values.size() - 1));
+}
+
+struct Cost {
+    double resident_mib = 0;
+    double proportional_mib = 0;
+    double cpu_s = 0;
+};
+
+double kib_after(const std::string& path, const std::string& key) {
+    std::ifstream stream(path);
+    for (std::string line; std::getline(stream, line);) {
+        if (line.starts_with(key)) {
+            return std::stod(line.substr(key.size()));
+        }
+    }
+    return 0;
+}
+
+Cost cost_of(int pid) {
+    constexpr double kib_per_mib = 1024;
+    const std::string folder = fmt::format("/proc/{}/", pid);
+    Cost cost{.resident_mib = kib_after(folder + "status", "VmRSS:") / kib_per_mib,
+              .proportional_mib = kib_after(folder + "smaps_rollup", "Pss:") / kib_per_mib};
+    std::ifstream stream(folder + "stat");
+    std::string text{std::istreambuf_iterator<char>(stream), {}};
+    std::istringstream fields(text.substr(text.rfind(')') + 2));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) {
+        fields >> skipped;
+    }
+    double user = 0;
+    double system = 0;
+    fields >> user >> system;
+    cost.cpu_s = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+    return cost;
+}
+
+void measure_reaction(int wanted) {
+    Stack stack;
+    stack.stop("ems-bridge");
+    replace_from(stack, "ems-bridge.yaml",
+                 "sources:", "sources:\n  - {name: push, type: push, roles: [grid], stale_after_s: 60}\n");
+    stack.start("ems-bridge");
+    stack.probe.publish("twc/ems/input/grid_power/set", "-2000");
+    if (!stack.charges(60s)) {
+        throw std::runtime_error("no car charges:\n" + stack.logs());
+    }
+    std::mt19937 random(1);
+    std::vector<double> lowered_ms;
+    std::vector<double> raised_ms;
+    while (static_cast<int>(lowered_ms.size()) < wanted) {
+        const double before_a = stack.wire_a();
+        const double target_a = std::uniform_int_distribution(7, 20)(random);
+        const double grid_w = (stack.drawn_a() - target_a) * volts;
+        const auto asked_at = Clock::now();
+        stack.probe.publish("twc/ems/input/grid_power/set", fmt::format("{:.0f}", grid_w));
+        const bool changed = support::eventually([&] { return stack.wire_a() != before_a; }, 2s);
+        const auto limits = stack.tap.limits();
+        const auto first = std::ranges::find_if(
+            limits, [&](const auto& limit) { return limit.at > asked_at && limit.amps != before_a; });
+        if (changed && first != limits.end()) {
+            const double ms = std::chrono::duration<double, std::milli>(first->at - asked_at).count();
+            (first->amps < before_a ? lowered_ms : raised_ms).push_back(ms);
+        }
+        // The car follows, and the phase against the one-second heartbeat is another one each time.
+        const auto next = asked_at + std::chrono::milliseconds(std::uniform_int_distribution(1500, 2500)(random));
+        support::eventually([&] { return Clock::now() >= next; }, 5s);
+    }
+    std::cout << fmt::format("reaction, limit lowered: n {} median {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms\n",
+                             lowered_ms.size(), percentile(lowered_ms, 0.5), percentile(lowered_ms, 0.99),
+                             percentile(lowered_ms, 1));
+    if (!raised_ms.empty()) {
+        std::cout << fmt::format("reaction, limit raised:  n {} median {:.1f} ms, p99 {:.1f} ms\n", raised_ms.size(),
+                                 percentile(raised_ms, 0.5), percentile(raised_ms, 0.99));
+    }
+}
+
+void measure_rest() {
+    Stack stack;
+    stack.stop("house-sim");
+    std::ifstream stream(stack.folder / "house-sim.yaml");
+    std::string house{std::istreambuf_iterator<char>(stream), {}};
+    const auto cars = house.find("cars:");
+    house.insert(cars, "  - {id: \"7745\", protocol: 2}\n  - {id: \"7746\", protocol: 2}\n");
+    const auto script = house.find("script:");
+    house.erase(script, house.find("ports:") - script);
+    stack.folder.write("house-sim.yaml", house);
+    stack.start("house-sim");
+    if (!support::eventually([&] { return stack.field("twc/bus/state", "chargers").size() == 3; }, 60s)) {
+        throw std::runtime_error("three chargers do not link:\n" + stack.logs());
+    }
+    constexpr auto window = 60s;
+    std::map<std::string, Cost> before;
+    for (const auto& name : Stack::services) {
+        before[name] = cost_of(stack.process(name).pid());
+    }
+    const auto end = Clock::now() + window;
+    support::eventually([&] { return Clock::now() >= end; }, window + 5s);
+    Cost sum;
+    for (const auto& name : Stack::services) {
+        const Cost now = cost_of(stack.process(name).pid());
+        const double percent = 100 * (now.cpu_s - before[name].cpu_s) / std::chrono::duration<double>(window).count();
+        std::cout << fmt::format("{:14} resident {:5.1f} MiB, proportional {:5.1f} MiB, {:.2f} % of a core\n", name,
+                                 now.resident_mib, now.proportional_mib, percent);
+        sum.resident_mib += now.resident_mib;
+        sum.proportional_mib += now.proportional_mib;
+        sum.cpu_s += now.cpu_s - before[name].cpu_s;
+    }
+    std::cout << fmt::format("{:14} resident {:5.1f} MiB, proportional {:5.1f} MiB, {:.2f} % of a core\n", "all four",
+                             sum.resident_mib, sum.proportional_mib,
+                             100 * sum.cpu_s / std::chrono::duration<double>(window).count());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        measure_rest();
+        measure_reaction(argc > 1 ? std::stoi(argv[1]) : 100);
+        return 0;
+    } catch (const std::exception& error) {
+        std::cerr << error.what() << "\n";
+        return 1;
+    }
+}
