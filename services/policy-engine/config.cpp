@@ -95,7 +95,7 @@ Settings read_defaults(const config::Section& policy, const config::Section& pri
     settings.grid_weight = policy.optional_number("grid_weight", 0, 20);
     settings.min_on_s = policy.number_or("min_on_s", 300, 60, 7200);
     settings.min_off_s = policy.number_or("min_off_s", 180, 0, 7200);
-    settings.max_starts_per_day = policy.integer_or("max_starts_per_day", 8, 1, 100);
+    settings.max_starts_per_day = policy.integer_or("max_starts_per_day", 12, 1, 100);
     settings.rotation_s = policy.number_or("rotation_s", 1800, 300, 86400);
     settings.stop_by_vehicle = policy.flag_or("stop_by_vehicle", true);
     settings.import_price = prices.optional_number("import", 0, 1000);
@@ -114,8 +114,8 @@ ServiceConfig read_config(const config::Section& root) {
     const auto prices = root.section("prices");
     config.defaults = read_defaults(policy, prices);
     config.core.value = {.start_memory = policy.seconds_or("start_memory_s", 60, 5, 3600),
-                         .stop_memory = policy.seconds_or("stop_memory_s", 420, 10, 7200),
-                         .start_level = policy.number_or("start_level", 0.5, 0.01, 0.9)};
+                         .stop_memory = policy.seconds_or("stop_memory_s", 480, 10, 7200),
+                         .start_level = policy.number_or("start_level", 0.4, 0.01, 0.9)};
     config.core.raise_hold = policy.seconds_or("raise_hold_s", 3, 0, 60);
     config.lease = policy.seconds_or("lease_s", 20, 15, 30);
     config.core.stale = read_stale(policy.section("stale"));

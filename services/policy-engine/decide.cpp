@@ -495,6 +495,7 @@ void Decider::start_or_stop(std::size_t index, double& left_w) {
         const StartStop result = judge(index, left_w);
         memory.on = result.on;
         memory.value = result.value;
+        memory.sky = result.sky;
         if (!unplugged) {
             state.wish.reason = result.reason;
             state.wish.countdown_s = result.countdown_s;

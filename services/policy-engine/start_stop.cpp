@@ -16,6 +16,13 @@ constexpr Duration longest_step = 60s;
 // What a fresh start is worth: enough to sit out a passing cloud, not enough for a mistaken start to last.
 constexpr double value_at_start = 0.3;
 
+// How far back the kind of sky is judged, what counts as one of passing clouds and as a grey one, and how long a stop
+// takes under the latter: found on synthetic days (README, "What it earns").
+constexpr Duration sky_memory = 1h;
+constexpr double broken_sky = 0.3;
+constexpr double grey_sky = -0.3;
+constexpr Duration grey_stop_memory = 30s;
+
 double faded(double average, double value, Duration elapsed, Duration memory) {
     return value + (average - value) * std::exp(-seconds(elapsed) / seconds(memory));
 }
@@ -32,8 +39,11 @@ std::optional<double> time_to_reach(double average, double value, double level, 
 
 // The fewer starts are left today, the more a stop costs.
 Duration stop_memory(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory) {
+    const double hope = std::clamp((memory.sky - grey_sky) / (broken_sky - grey_sky), 0.0, 1.0);
+    const Duration least = std::min(grey_stop_memory, rule.stop_memory);
     const double used = std::min(1.0, memory.starts_today / static_cast<double>(settings.max_starts_per_day));
-    return std::chrono::duration_cast<Duration>(rule.stop_memory * (1 + used * used));
+    const double stretch = 1 + 2 * used * used;
+    return std::chrono::duration_cast<Duration>((least + (rule.stop_memory - least) * hope) * stretch);
 }
 
 StartStop while_off(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
@@ -100,8 +110,10 @@ double value_of_minimum(double surplus_w, double minimum_w, double grid_weight) 
 StartStop start_stop(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
                      const StartStopInputs& inputs) {
     const double value = value_of_minimum(inputs.surplus_w, inputs.minimum_w, inputs.grid_weight);
-    return memory.on ? while_on(rule, settings, memory, inputs, value)
-                     : while_off(rule, settings, memory, inputs, value);
+    StartStop result =
+        memory.on ? while_on(rule, settings, memory, inputs, value) : while_off(rule, settings, memory, inputs, value);
+    result.sky = faded(memory.sky, value, std::min(inputs.elapsed, longest_step), sky_memory);
+    return result;
 }
 
 }  // namespace policy_engine

@@ -19,6 +19,7 @@ struct StartStopInputs {
 struct StartStop {
     bool on = false;
     double value = 0;
+    double sky = 1;
     Reason reason = Reason::no_surplus;
     std::optional<double> countdown_s;
 };
@@ -27,10 +28,11 @@ struct StartStop {
 double value_of_minimum(double surplus_w, double minimum_w, double grid_weight);
 
 /// The value rule. While off, a fading average (`start_memory`) of the value must reach `start_level`; while on, a
-/// slower one (`stop_memory`, up to twice as long as the starts of the day are used up) must fall below 0. So a stop
-/// comes when the sun of the last minutes no longer pays for what the grid adds: soon with a high price of import or
-/// deep shade, late in passing clouds. Minimum on and off times count from the measured current, not from what was
-/// offered.
+/// slower one (`stop_memory`, up to three times as long as the starts of the day are used up) must fall below 0. So a
+/// stop comes when the sun of the last minutes no longer pays for what the grid adds: soon with a high price of import
+/// or deep shade, late in passing clouds. Waiting for the sun only pays where it comes back: the memory of stops
+/// shrinks to half a minute as the mean value of the last hour (`sky`) falls from 0.3 to −0.3. Minimum on and off
+/// times count from the measured current, not from what was offered.
 StartStop start_stop(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
                      const StartStopInputs& inputs);
 

@@ -137,7 +137,7 @@ struct Settings {
     std::optional<double> grid_weight;     ///< How many kWh from the sun a kWh from the grid costs; none: from prices.
     double min_on_s = 300;
     double min_off_s = 180;
-    int max_starts_per_day = 8;
+    int max_starts_per_day = 12;
     double rotation_s = 1800;  ///< How long one of several equal chargers keeps its turn while others wait.
     bool stop_by_vehicle = true;
     std::vector<ScheduleWindow> schedule;
@@ -179,8 +179,8 @@ struct VehicleConfig {
 /// Start and stop by the value of charging at the minimum current (see start_stop.hpp).
 struct ValueRule {
     Duration start_memory = std::chrono::seconds(60);
-    Duration stop_memory = std::chrono::seconds(420);
-    double start_level = 0.5;
+    Duration stop_memory = std::chrono::seconds(480);
+    double start_level = 0.4;
     bool operator==(const ValueRule&) const = default;
 };
 
@@ -330,6 +330,7 @@ struct ChargerMemory {
     Instant target_changed_at{};
     bool on = false;          ///< The solar rule wants it to charge.
     double value = 0;         ///< Memory of the value rule.
+    double sky = 1;           ///< Mean value of the last hour or so; 1 until known.
     bool drawing = false;     ///< By measured current.
     Instant drawing_since{};  ///< Of `drawing` being as it is.
     bool has_drawn = false;   ///< `drawing` has been true once, so that `drawing_since` means a stop.

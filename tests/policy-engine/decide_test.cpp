@@ -213,6 +213,26 @@ TEST_CASE("decide: no stop within the minimum time of charging, whatever the sky
     CHECK(stopped_for() >= 30);
 }
 
+TEST_CASE("decide: a cloud is waited out after an hour of sun, hardly after an hour of grey") {
+    const auto waits_after = [](double hour_w) {
+        House house({"a"});
+        house.settings.min_on_s = 60;
+        house.run(hour_w, 3 * 3600);
+        house.run(3680, 400);
+        REQUIRE(house.target() > 0);
+        int seconds = 0;
+        while (house.target() > 0) {
+            house.step(0);
+            ++seconds;
+        }
+        return seconds;
+    };
+    const int after_sun = waits_after(3680);
+    const int after_grey = waits_after(-500);
+    CHECK(after_sun > 200);
+    CHECK(after_grey < 60);
+}
+
 TEST_CASE("decide: the starts of a day are limited, and a new day brings new ones") {
     House house({"a"});
     house.settings.min_on_s = 60;

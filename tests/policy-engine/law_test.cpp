@@ -57,15 +57,16 @@ TEST_CASE("law: clear and overcast days beat plain timers as well") {
         CHECK(clear.engine.starts <= 8);
     }
     double engine_kwh = 0;
-    double timers_kwh = 0;
-    for (std::uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+    double best_kwh = 0;
+    for (std::uint64_t seed = first_seed; seed < first_seed + 20; ++seed) {
         CAPTURE(seed);
         const auto overcast = compare(study::Sky::overcast, seed);
-        CHECK(overcast.engine.starts <= 8);
+        CHECK(overcast.engine.starts <= policy_engine::Settings{}.max_starts_per_day);
+        CHECK(overcast.engine.net_kwh > overcast.timers.net_kwh);
         engine_kwh += overcast.engine.net_kwh;
-        timers_kwh += overcast.timers.net_kwh;
+        best_kwh += overcast.best.net_kwh;
     }
-    CHECK(engine_kwh > timers_kwh);
+    CHECK(engine_kwh >= 0.6 * best_kwh);
 }
 
 TEST_CASE("law: three phases beat plain timers too") {
