@@ -1,6 +1,7 @@
 #include "messaging/message_bus.hpp"
 
 #include <optional>
+#include <utility>
 
 namespace messaging {
 
@@ -101,6 +102,22 @@ bool is_valid_filter(std::string_view filter) {
         }
     }
     return true;
+}
+
+void MessageBus::subscribe(const scheduling::TaskScope& owner, const std::string& filter, int qos, Handler handler) {
+    subscribe(filter, qos, [alive = owner.alive(), handler = std::move(handler)](const Delivery& delivery) {
+        if (!alive.expired()) {
+            handler(delivery);
+        }
+    });
+}
+
+void MessageBus::on_connection_change(const scheduling::TaskScope& owner, std::function<void(bool)> handler) {
+    on_connection_change([alive = owner.alive(), handler = std::move(handler)](bool connected) {
+        if (!alive.expired()) {
+            handler(connected);
+        }
+    });
 }
 
 }  // namespace messaging

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "scheduling/scheduler.hpp"
+
 namespace messaging {
 
 /// A message to send.
@@ -59,10 +61,13 @@ public:
 
     /// Lasts for the life of the bus, over every reconnect. Filters of one bus must not overlap.
     virtual void subscribe(const std::string& filter, int qos, Handler handler) = 0;
+    /// For an owner that may go before the bus: its handler is not called any more then.
+    void subscribe(const scheduling::TaskScope& owner, const std::string& filter, int qos, Handler handler);
 
     virtual bool connected() const = 0;
     /// Called at every change of `connected()`, with the new value, after subscriptions were requested.
     virtual void on_connection_change(std::function<void(bool)> handler) = 0;
+    void on_connection_change(const scheduling::TaskScope& owner, std::function<void(bool)> handler);
 
     virtual BusStatistics statistics() const { return {}; }
 };

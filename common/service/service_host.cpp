@@ -89,13 +89,9 @@ void ServiceHost::event_on(const std::string& topic, const std::string& event_ty
 }
 
 void ServiceHost::on_command(const std::string& filter, CommandHandler handler) {
-    // The bus outlives this object: a command that comes later meets nobody.
     environment_.bus.subscribe(
-        filter, 1, [this, alive = scope_.alive(), handler = std::move(handler)](const messaging::Delivery& command) {
-            if (!alive.expired()) {
-                handle(command, handler);
-            }
-        });
+        scope_, filter, 1,
+        [this, handler = std::move(handler)](const messaging::Delivery& command) { handle(command, handler); });
 }
 
 void ServiceHost::handle(const messaging::Delivery& command, const CommandHandler& handler) {

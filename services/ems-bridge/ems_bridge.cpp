@@ -81,12 +81,8 @@ void EmsBridge::listen_to_topics() {
     }
     for (auto& [topic, sources] : listeners) {
         environment_.bus.subscribe(
-            topic, 0,
-            [this, sources = std::move(sources), alive = std::weak_ptr(alive_)](const messaging::Delivery& message) {
-                if (alive.lock()) {
-                    on_topic(sources, message);
-                }
-            });
+            scope_, topic, 0,
+            [this, sources = std::move(sources)](const messaging::Delivery& message) { on_topic(sources, message); });
     }
 }
 
@@ -95,12 +91,8 @@ void EmsBridge::listen_to_chargers() {
     const bool is_needed =
         std::ranges::any_of(sources_, [](const Running& source) { return !source.config.member.includes_chargers; });
     if (is_needed) {
-        environment_.bus.subscribe(environment_.topics.charger_state("+"), 0,
-                                   [this, alive = std::weak_ptr(alive_)](const messaging::Delivery& message) {
-                                       if (alive.lock()) {
-                                           on_charger(message);
-                                       }
-                                   });
+        environment_.bus.subscribe(scope_, environment_.topics.charger_state("+"), 0,
+                                   [this](const messaging::Delivery& message) { on_charger(message); });
     }
 }
 

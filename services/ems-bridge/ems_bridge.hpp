@@ -77,7 +77,6 @@ private:
     };
     std::map<std::string, ChargerPower> chargers_;
 
-    std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
     service::ServiceHost host_;
     service::StatePublisher site_publisher_;
     scheduling::TaskScope scope_;

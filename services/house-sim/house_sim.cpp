@@ -80,8 +80,7 @@ HouseSim::HouseSim(Config config, const service::Environment& environment)
     scope_.call_every(tick_period, [this] { tick(); });
     if (config_.publish.teslamate) {
         scope_.call_every(teslamate_period, [this] { publish_teslamate(); });
-        environment_.bus.on_connection_change(
-            [this, forget = scope_.guarded([this] { retained_.clear(); })](bool) { forget(); });
+        environment_.bus.on_connection_change(scope_, [this](bool) { retained_.clear(); });
     }
     if (config_.publish.push_every) {
         scope_.call_every(*config_.publish.push_every, [this] { push_meter(); });

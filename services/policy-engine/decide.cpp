@@ -693,7 +693,7 @@ void Decider::conclude(std::size_t index) {
         result.reason = *means.reason;
         result.countdown_s = means.countdown_s;
     }
-    if (means.command != nullptr) {
+    if (!means.command.empty()) {
         decision_.commands.push_back({memory.vehicle, means.command});
     }
     if (result.target_a != memory.target_a) {

@@ -72,12 +72,10 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
     restore_state();
     subscribe_to_world();
     subscribe_to_commands();
-    environment_.bus.on_connection_change([this, again = scope_.guarded([this] {
-        limits_sent_at_.reset();
-        decide_soon();
-    })](bool connected) {
+    environment_.bus.on_connection_change(scope_, [this](bool connected) {
         if (connected) {
-            again();
+            limits_sent_at_.reset();
+            decide_soon();
         }
     });
     scope_.call_every(tick, [this] { decide_now(); });
@@ -113,7 +111,7 @@ void PolicyEngine::restore_state() {
 template <class Message>
 void PolicyEngine::on_state(const std::string& filter,
                             void (PolicyEngine::*take)(const messaging::Delivery&, const Message&)) {
-    environment_.bus.subscribe(filter, 0, [this, take](const messaging::Delivery& delivery) {
+    environment_.bus.subscribe(scope_, filter, 0, [this, take](const messaging::Delivery& delivery) {
         if (delivery.payload.empty()) {
             return;  // its sender withdraws the topic
         }
@@ -136,9 +134,9 @@ void PolicyEngine::subscribe_to_world() {
     on_state<contract::ChargerState>(topics_.charger_state("+"), &PolicyEngine::take_charger);
     on_state<contract::VehicleState>(topics_.vehicle_state("+"), &PolicyEngine::take_vehicle);
     const auto availability = [this](const messaging::Delivery& delivery) { take_availability(delivery); };
-    environment_.bus.subscribe(topics_.charger_availability("+"), 1, availability);
-    environment_.bus.subscribe(topics_.vehicle_availability("+"), 1, availability);
-    environment_.bus.subscribe(topics_.service_status("+"), 1,
+    environment_.bus.subscribe(scope_, topics_.charger_availability("+"), 1, availability);
+    environment_.bus.subscribe(scope_, topics_.vehicle_availability("+"), 1, availability);
+    environment_.bus.subscribe(scope_, topics_.service_status("+"), 1,
                                [this](const messaging::Delivery& delivery) { take_service_status(delivery); });
 }
 

@@ -382,7 +382,7 @@ struct Memory {
 /// Wanted of a vehicle: `vehicle/<alias>/command/<command>/set`.
 struct VehicleCommand {
     std::string alias;
-    const char* command;  ///< charge_start, charge_stop
+    std::string command;  ///< charge_start, charge_stop
     bool operator==(const VehicleCommand&) const = default;
 };
 

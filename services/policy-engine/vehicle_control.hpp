@@ -6,9 +6,9 @@ namespace policy_engine {
 
 /// What to do beside the target to make a charger stop or start.
 struct StopStart {
-    double target_a = 0;            ///< May be held at the minimum while the car is stopping.
-    const char* command = nullptr;  ///< For the matched vehicle.
-    std::optional<Reason> reason;   ///< Replaces the decision's own.
+    double target_a = 0;           ///< May be held at the minimum while the car is stopping.
+    std::string command;           ///< For the matched vehicle; empty: none.
+    std::optional<Reason> reason;  ///< Replaces the decision's own.
     std::optional<double> countdown_s;
     bool warning = false;
 };

@@ -62,7 +62,8 @@ Command parse_command(const std::string& word, const std::string& payload, int m
 TeslaBridge::TeslaBridge(Config config, service::Environment& environment, http::HttpClientFactory& http_clients)
     : config_(std::move(config)),
       environment_(environment),
-      host_(environment, [this](nlohmann::json& metrics) { add_metrics(metrics); }) {
+      host_(environment, [this](nlohmann::json& metrics) { add_metrics(metrics); }),
+      scope_(environment.loop) {
     const auto authenticator = make_authenticator(http_clients);
     const auto hold_account = [this](scheduling::Instant until, const std::string& reason) {
         spdlog::warn("all cars of the account wait: {}", reason);
@@ -75,7 +76,7 @@ TeslaBridge::TeslaBridge(Config config, service::Environment& environment, http:
                                                              make_link(vehicle, http_clients, authenticator),
                                                              hold_account));
     }
-    environment_.bus.on_connection_change([this](bool connected) {
+    environment_.bus.on_connection_change(scope_, [this](bool connected) {
         if (!connected) {
             disconnected_at_ = environment_.loop.now();
         }
@@ -119,7 +120,7 @@ std::shared_ptr<VehicleLink> TeslaBridge::make_link(const VehicleConfig& vehicle
 
 void TeslaBridge::listen_to_teslamate(VehicleSession& vehicle) {
     const std::string filter = teslamate_filter(config_.teslamate_prefix, *vehicle.config().teslamate_car_id);
-    environment_.bus.subscribe(filter, 1, [this, &vehicle](const messaging::Delivery& delivery) {
+    environment_.bus.subscribe(scope_, filter, 1, [this, &vehicle](const messaging::Delivery& delivery) {
         const auto now = environment_.loop.now();
         // A stored message was sent at a time unknown, but what changed while we listened reached us then: so it became
         // true before we began to listen, or while we were away.

@@ -28,6 +28,7 @@ private:
     service::ServiceHost host_;
     std::optional<scheduling::Instant> disconnected_at_;
     std::vector<std::unique_ptr<VehicleSession>> vehicles_;
+    scheduling::TaskScope scope_;
 };
 
 /// The command that `…/command/<word>/set` asks for with this payload. Throws service::Rejected. Pure.
