@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "policy-engine/charger_memory.hpp"
 #include "policy-engine/limits.hpp"
 #include "policy-engine/modes.hpp"
-#include "policy-engine/session.hpp"
 #include "policy-engine/share.hpp"
+#include "policy-engine/site_memory.hpp"
 #include "policy-engine/staleness.hpp"
 #include "policy-engine/start_stop.hpp"
 #include "policy-engine/surplus.hpp"
@@ -20,19 +21,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int default_priority = 5;
-constexpr Duration long_ago = 24h;
-// A longer gap between two decisions is an outage, not charging time.
-constexpr Duration longest_accounted = 10s;
-// Cars settle within this time after a change (control notes E2); before, their draw says nothing about their wish.
-constexpr Duration settling_time = 20s;
 // A car that has not begun to draw by then is full or asleep: others may have what it leaves.
 constexpr Duration start_patience = 90s;
-// More below its offer than this: the car does not follow (it draws 0.8 to 1.3 A less, twc-protocol 9.4).
-constexpr double not_following_a = 2.5;
 // TWC protocol notes 6.1: below, cars do not charge reliably.
 constexpr double lowest_order_a = 5;
-constexpr double largest_gap_a = 1.5;
-constexpr double gap_learning_rate = 0.1;
 // A fuse stands a small overload for minutes; a contactor is not opened for a kettle.
 constexpr Duration shortage_grace = 10s;
 constexpr Duration shortage_retry = 60s;
@@ -63,18 +55,7 @@ private:
         std::size_t index = 0;
     };
 
-    void recognise_chargers();
-    ChargerMemory adopt(const Charger& charger) const;
-    void take_over(const Charger& charger, ChargerMemory& memory) const;
-    void follow(const Charger& charger, ChargerMemory& memory);
-    void follow_plug(const Charger& charger, ChargerMemory& memory) const;
-    void take_in_site();
     void measure(std::size_t index);
-    double drawn_w_at(Instant time) const;
-    std::optional<double> line_current_a(std::size_t line) const;
-    void take_in_line_rooms(Instant time, SiteRoom& room);
-    void account_sessions();
-
     void make_claim(std::size_t index);
     void refuse(std::size_t index, Reason reason);
     void set_priority(std::size_t index, const ChargerSettings* chosen);
@@ -113,21 +94,21 @@ void Decider::run() {
     const std::size_t count = inputs_.chargers.size();
     elapsed_ = memory_.decided_at ? std::max(inputs_.now - *memory_.decided_at, Duration::zero()) : Duration::zero();
     weight_ = grid_weight(settings_);
-    recognise_chargers();
+    follow_chargers(config_, settings_, inputs_, memory_);
     claims_.resize(count);
     cases_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
-        follow(inputs_.chargers[i], memory_.chargers[i]);
         measure(i);
     }
-    take_in_site();
+    take_in_site(config_, settings_, inputs_, claims_, memory_);
     match_vehicles(config_, inputs_, memory_);
     freshness_ = site_freshness(config_.stale, inputs_, memory_.site_at);
 
     for (std::size_t i = 0; i < count; ++i) {
         make_claim(i);
     }
-    account_sessions();
+    const auto grid_w = fresh() && inputs_.site ? inputs_.site->grid_w : std::nullopt;
+    account_sessions(settings_, inputs_, claims_, grid_w, elapsed_, memory_);
     assign_turns();
     apply_start_stop();
     apply_age();
@@ -147,92 +128,6 @@ void Decider::run() {
     memory_.local_day = inputs_.local_day;
 }
 
-void Decider::recognise_chargers() {
-    const bool same = std::ranges::equal(memory_.chargers, inputs_.chargers, {}, &ChargerMemory::id, &Charger::id);
-    if (same) {
-        return;
-    }
-    std::vector<ChargerMemory> chargers;
-    for (const auto& charger : inputs_.chargers) {
-        const auto known = std::ranges::find(memory_.chargers, charger.id, &ChargerMemory::id);
-        chargers.push_back(known == memory_.chargers.end() ? adopt(charger) : std::move(*known));
-    }
-    memory_.chargers = std::move(chargers);
-}
-
-// A charge that is under way when we start goes on as it is; the rules take it from there.
-ChargerMemory Decider::adopt(const Charger& charger) const {
-    ChargerMemory memory{.id = charger.id};
-    memory.target_changed_at = inputs_.now;
-    memory.drawing_since = inputs_.now;
-    memory.turn_ended_at = inputs_.now;
-    memory.plugged = charger.plugged;
-    memory.plugged_changed_at = inputs_.now - long_ago;
-    memory.drawing = charger.drawn_a.value_or(0) >= drawing_a;
-    memory.has_drawn = memory.drawing;
-    memory.online = charger.online;
-    take_over(charger, memory);
-    return memory;
-}
-
-void Decider::take_over(const Charger& charger, ChargerMemory& memory) const {
-    if (!memory.drawing) {
-        return;
-    }
-    const double minimum = minimum_a(settings_, inputs_.bus);
-    memory.on = true;
-    memory.value = config_.value.start_level;
-    memory.target_a =
-        std::max({minimum, std::floor(charger.offered_a.value_or(0)), std::ceil(charger.drawn_a.value_or(0))});
-    memory.target_changed_at = inputs_.now;
-    memory.turn_since = inputs_.now;
-}
-
-void Decider::follow(const Charger& charger, ChargerMemory& memory) {
-    if (memory_.local_day != inputs_.local_day) {
-        memory.starts_today = 0;
-    }
-    if (charger.online && !memory.online) {
-        // twc-bus was away for a moment; the car may have gone on.
-        take_over(charger, memory);
-    }
-    memory.online = charger.online;
-    follow_plug(charger, memory);
-    if (!charger.drawn_a) {
-        return;
-    }
-    const double drawn_a = *charger.drawn_a;
-    memory.drawn.add(charger.received_at, drawn_a);
-    const bool drawing = drawn_a >= drawing_a;
-    if (drawing != memory.drawing) {
-        memory.drawing = drawing;
-        memory.drawing_since = inputs_.now;
-        memory.has_drawn = true;
-        memory.starts_today += drawing ? 1 : 0;
-    }
-    const double gap_a = memory.target_a - drawn_a;
-    const bool settled = drawing && inputs_.now - memory.target_changed_at > settling_time;
-    if (settled && gap_a >= 0 && gap_a < not_following_a) {
-        memory.gap_a += gap_learning_rate * (std::min(gap_a, largest_gap_a) - memory.gap_a);
-    }
-}
-
-void Decider::follow_plug(const Charger& charger, ChargerMemory& memory) const {
-    if (!charger.plugged || charger.plugged == memory.plugged) {
-        return;
-    }
-    if (memory.plugged) {
-        memory.plugged_changed_at = inputs_.now;
-    }
-    if (*charger.plugged) {
-        memory.session = {};
-    }
-    memory.plugged = charger.plugged;
-    memory.stop = StopStep::none;
-    memory.start_asked_at.reset();
-    memory.start_attempts = 0;
-}
-
 // Phases and watts per ampere. The car may use fewer phases than its charger has.
 void Decider::measure(std::size_t index) {
     const Charger& charger = inputs_.chargers[index];
@@ -247,87 +142,6 @@ void Decider::measure(std::size_t index) {
     }
     claim.first_line = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
     claim.ampere_w = claim.phases * volts(config_.site, inputs_.site, charger);
-}
-
-double Decider::drawn_w_at(Instant time) const {
-    double total_w = 0;
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-        total_w += memory_.chargers[i].drawn.at(time) * claims_[i].ampere_w;
-    }
-    return total_w;
-}
-
-// The meter's sample is set against what the chargers drew when it was taken: otherwise every change of ours would
-// first show up as a change of the sun.
-void Decider::take_in_site() {
-    if (!inputs_.site || !inputs_.site->grid_w) {
-        return;
-    }
-    const Site& site = *inputs_.site;
-    memory_.battery_seen = memory_.battery_seen || site.battery_w.has_value();
-    const Instant time = site.measured_at - config_.site.meter_delay;
-    const double drawn_w = drawn_w_at(time);
-    const auto available = available_w(config_.site, settings_, site, drawn_w, memory_.battery_seen);
-    if (!available) {
-        return;
-    }
-    if (!memory_.site_at || *memory_.site_at != site.measured_at) {
-        memory_.sample_at = inputs_.now;
-        memory_.site_at = site.measured_at;
-    }
-    memory_.available_w = *available;
-    SiteRoom room{.available_w = *available,
-                  .without_import_w = (config_.site.chargers_inside_meter ? drawn_w : 0) - *site.grid_w};
-    if (config_.site.main_fuse_a) {
-        take_in_line_rooms(time, room);
-    }
-    memory_.room.add(memory_.sample_at, room);
-}
-
-// Import is charged to the chargers by what each of them draws.
-void Decider::account_sessions() {
-    const Duration elapsed = std::min(elapsed_, longest_accounted);
-    double total_w = 0;
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-        total_w += inputs_.chargers[i].drawn_a.value_or(0) * claims_[i].ampere_w;
-    }
-    const bool known = fresh() && inputs_.site && inputs_.site->grid_w;
-    for (std::size_t i = 0; i < inputs_.chargers.size() && total_w > 0; ++i) {
-        const double own_w = inputs_.chargers[i].drawn_a.value_or(0) * claims_[i].ampere_w;
-        const auto grid_w = known ? std::optional(*inputs_.site->grid_w * own_w / total_w) : std::nullopt;
-        account(memory_.chargers[i].session, own_w, grid_w, elapsed, settings_);
-    }
-}
-
-std::optional<double> Decider::line_current_a(std::size_t line) const {
-    const Site& site = *inputs_.site;
-    if (site.grid_a[line]) {
-        return site.grid_a[line];
-    }
-    if (config_.site.phases == 1 && line == 0) {
-        return *site.grid_w / site.voltage_v[0].value_or(config_.site.voltage_v);
-    }
-    return std::nullopt;
-}
-
-void Decider::take_in_line_rooms(Instant time, SiteRoom& room) {
-    memory_.line_room_known = true;
-    for (std::size_t line = 0; line < static_cast<std::size_t>(config_.site.phases); ++line) {
-        const auto current_a = line_current_a(line);
-        if (!current_a) {
-            memory_.line_room_known = false;
-            return;
-        }
-        double drawn_a = 0;
-        for (std::size_t i = 0; i < claims_.size() && config_.site.chargers_inside_meter; ++i) {
-            // Where the unit's phase is not known, its draw is not counted as its own: that errs on the safe side.
-            const bool known = claims_[i].phases >= 3 || claims_[i].first_line >= 0 || config_.site.phases == 1;
-            if (known && uses_line(claims_[i], static_cast<int>(line))) {
-                drawn_a += memory_.chargers[i].drawn.at(time);
-            }
-        }
-        room.line_a[line] = *config_.site.main_fuse_a - *current_a + drawn_a;
-    }
 }
 
 void Decider::refuse(std::size_t index, Reason reason) {

@@ -27,6 +27,12 @@ inline Duration from_seconds(double value) {
 
 /// From this current on a charger counts as drawing (twc-protocol 5: the state alone is unreliable).
 inline constexpr double drawing_a = 1.0;
+/// More below its offer than this: the car does not follow (it draws 0.8 to 1.3 A less, twc-protocol 9.4).
+inline constexpr double not_following_a = 2.5;
+/// Cars settle within this time after a change (control notes E2); before, their draw says nothing about their wish.
+inline constexpr Duration settling_time = std::chrono::seconds(20);
+/// Stands for the age of what happened before anything was known.
+inline constexpr Duration long_ago = std::chrono::hours(24);
 
 enum class Mode { off, solar, min_solar, fast, scheduled };
 

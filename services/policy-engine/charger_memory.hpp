@@ -1,0 +1,12 @@
+#pragma once
+
+#include "policy-engine/types.hpp"
+
+namespace policy_engine {
+
+/// Brings what is remembered of each charger up to date with what it reports now: plug, draw, starts of the day, the
+/// gap the car leaves below its offer. Afterwards `memory.chargers` matches `inputs.chargers` one by one. A charge that
+/// is under way when a charger is first seen, or seen again, is taken over as it is.
+void follow_chargers(const Config& config, const Settings& settings, const Inputs& inputs, Memory& memory);
+
+}  // namespace policy_engine
