@@ -23,8 +23,8 @@ void take_over(const Config& config, const Settings& settings, const Inputs& inp
     const double minimum = minimum_a(settings, inputs.bus);
     memory.on = true;
     memory.value = config.value.start_level;
-    memory.target_a =
-        std::max({minimum, std::floor(charger.offered_a.value_or(0)), std::ceil(charger.drawn_a.value_or(0))});
+    memory.target_a = std::max(
+        {minimum, std::floor(charger.offered_a.value_or(memory.target_a)), std::ceil(charger.drawn_a.value_or(0))});
     memory.target_changed_at = inputs.now;
     memory.turn_since = inputs.now;
 }
@@ -38,7 +38,9 @@ ChargerMemory adopt(const Config& config, const Settings& settings, const Inputs
     memory.plugged_changed_at = inputs.now - long_ago;
     memory.drawing = charger.drawn_a.value_or(0) >= drawing_a;
     memory.has_drawn = memory.drawing;
-    memory.online = charger.online;
+    if (!charger.online) {
+        memory.lost_at = inputs.now;
+    }
     take_over(config, settings, inputs, charger, memory);
     return memory;
 }
@@ -88,6 +90,17 @@ void follow_draw(double drawn_a, const Charger& charger, Instant now, ChargerMem
     }
 }
 
+// After a restart twc-bus knows the charger before the charger has answered.
+void follow_presence(const Config& config, const Settings& settings, const Inputs& inputs, const Charger& charger,
+                     ChargerMemory& memory) {
+    if (!charger.online) {
+        memory.lost_at = memory.lost_at.value_or(inputs.now);
+    } else if (memory.lost_at && charger.drawn_a) {
+        memory.lost_at.reset();
+        take_over(config, settings, inputs, charger, memory);  // the car may have gone on
+    }
+}
+
 }  // namespace
 
 void follow_chargers(const Config& config, const Settings& settings, const Inputs& inputs, Memory& memory) {
@@ -98,15 +111,11 @@ void follow_chargers(const Config& config, const Settings& settings, const Input
         if (memory.local_day != inputs.local_day) {
             own.starts_today = 0;
         }
-        if (charger.online && !own.online) {
-            // twc-bus was away for a moment; the car may have gone on.
-            take_over(config, settings, inputs, charger, own);
-        }
-        own.online = charger.online;
         follow_plug(charger, inputs.now, own);
         if (charger.drawn_a) {
             follow_draw(*charger.drawn_a, charger, inputs.now, own);
         }
+        follow_presence(config, settings, inputs, charger, own);
     }
 }
 

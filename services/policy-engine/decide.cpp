@@ -23,6 +23,8 @@ using namespace std::chrono_literals;
 constexpr int default_priority = 5;
 // A car that has not begun to draw by then is full or asleep: others may have what it leaves.
 constexpr Duration start_patience = 90s;
+// A charger that hears no master opens its contactor by then (TWC protocol notes 7.1).
+constexpr Duration kept_while_lost = 30s;
 // TWC protocol notes 6.1: below, cars do not charge reliably.
 constexpr double lowest_order_a = 5;
 // A fuse stands a small overload for minutes; a contactor is not opened for a kettle.
@@ -58,6 +60,7 @@ private:
     void measure(std::size_t index);
     void make_claim(std::size_t index);
     void refuse(std::size_t index, Reason reason);
+    void hold_while_lost(std::size_t index);
     void set_priority(std::size_t index, const ChargerSettings* chosen);
     void note_use_of_offer(std::size_t index);
     Place place_of(std::size_t index);
@@ -148,6 +151,21 @@ void Decider::refuse(std::size_t index, Reason reason) {
     cases_[index].wish = {.kind = Wish::Kind::none, .reason = reason};
 }
 
+// A restart of twc-bus takes seconds and its cars charge on: what they had stays theirs, and never more.
+void Decider::hold_while_lost(std::size_t index) {
+    const ChargerMemory& memory = memory_.chargers[index];
+    Wish& wish = cases_[index].wish;
+    const bool goes_on = wish.kind != Wish::Kind::none && memory.drawing && memory.target_a > 0 &&
+                         inputs_.now - *memory.lost_at < kept_while_lost;
+    if (!goes_on) {
+        refuse(index, Reason::offline);
+        return;
+    }
+    wish = {.kind = Wish::Kind::firm,
+            .amps = std::min(memory.target_a, wish.amps.value_or(memory.target_a)),
+            .reason = Reason::offline};
+}
+
 void Decider::set_priority(std::size_t index, const ChargerSettings* chosen) {
     const auto& vehicle = memory_.chargers[index].vehicle;
     const auto* vehicle_chosen = vehicle.empty() ? nullptr : vehicle_settings_of(settings_, vehicle);
@@ -178,8 +196,8 @@ void Decider::make_claim(std::size_t index) {
 
     state.wish = wish_for(settings_, chosen, inputs_.wall);
     set_priority(index, chosen);
-    if (!charger.online) {
-        refuse(index, Reason::offline);
+    if (memory.lost_at) {
+        hold_while_lost(index);
     } else if (charger.fault) {
         refuse(index, Reason::fault);
     }

@@ -47,7 +47,9 @@ std::string order_sentence(const ChargerDecision& decision) {
         case Reason::not_plugged:
             return "no car is plugged in";
         case Reason::offline:
-            return "the charger does not answer";
+            return decision.target_a > 0
+                       ? fmt::format("{:g} A, kept for now: the charger does not answer", decision.target_a)
+                       : "the charger does not answer";
         default:
             return "the charger reports a fault";
     }

@@ -331,7 +331,7 @@ enum class StopStep { none, asked, failed };
 
 struct ChargerMemory {
     std::string id;
-    bool online = true;
+    std::optional<Instant> lost_at;  ///< Offline, or back without a reading so far; since when.
     double target_a = 0;
     Instant target_changed_at{};
     bool on = false;          ///< The solar rule wants it to charge.

@@ -59,8 +59,8 @@ StopStart stop(const Settings& settings, const Charger& charger, const Vehicle* 
 
 StopStart stop_or_start(const Settings& settings, const Charger& charger, const Vehicle* vehicle, double wanted_a,
                         double minimum_a, Instant now, ChargerMemory& memory) {
-    if (!charger.online) {
-        return {};
+    if (memory.lost_at) {
+        return {.target_a = wanted_a};
     }
     if (wanted_a <= 0) {
         return stop(settings, charger, vehicle, minimum_a, now, memory);

@@ -213,6 +213,47 @@ TEST_CASE("decide: no stop within the minimum time of charging, whatever the sky
     CHECK(stopped_for() >= 30);
 }
 
+TEST_CASE("decide: a charger that is away for a moment keeps what it had, and is taken over when it reports") {
+    House house({"a"});
+    house.run(3680, 400);
+    const double before = house.target();
+    REQUIRE(before > 12);
+
+    // twc-bus restarts: first nobody is there, then the charger is known but has not answered yet.
+    house.inputs.chargers[0].online = false;
+    for (int i = 0; i < 5; ++i) {
+        house.step(8000);
+        CHECK(house.target() == before);
+    }
+    CHECK(house.reason() == Reason::offline);
+    house.inputs.chargers[0].online = true;
+    house.inputs.chargers[0].drawn_a.reset();
+    house.inputs.now += 1s;
+    house.inputs.site->measured_at = house.inputs.now;
+    house.decide_now();
+    CHECK(house.target() == before);
+    house.step(3680);
+    CHECK(house.target() >= before - 1);
+    CHECK(house.reason() == Reason::surplus);
+}
+
+TEST_CASE("decide: a charger that stays away loses its share, and one that is switched off loses it at once") {
+    House house({"a"});
+    house.run(3680, 400);
+    house.inputs.chargers[0].online = false;
+    house.run(3680, 29);
+    CHECK(house.target() > 0);
+    house.run(3680, 5);
+    CHECK(house.target() == 0);
+
+    House other({"a"});
+    other.run(3680, 400);
+    other.inputs.chargers[0].online = false;
+    other.settings.mode = Mode::off;
+    other.step(3680);
+    CHECK(other.target() == 0);
+}
+
 TEST_CASE("decide: a cloud is waited out after an hour of sun, hardly after an hour of grey") {
     const auto waits_after = [](double hour_w) {
         House house({"a"});
