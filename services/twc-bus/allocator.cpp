@@ -1,8 +1,10 @@
 #include "twc-bus/allocator.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <iterator>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "twc-bus/claim.hpp"
 
@@ -20,16 +22,52 @@ constexpr auto turn_length = 15min;
 // A raise that is not yet the whole share: rarely, because cars dislike a limit that creeps.
 constexpr auto partial_raise_every = 5s;
 
-constexpr const char* by_wiring = "the wiring limit";
 constexpr const char* waiting_for_turn = "waiting for its turn: not enough for everyone's minimum";
 constexpr const char* waiting_for_others = "waiting until others have come down";
 
 int floor_amps(int ca) { return ca - ca % whole_amp_ca; }
 
+bool concerns(const SharedLimit& limit, const Demand& demand) {
+    const bool is_member = !limit.members || limit.members->contains(demand.id);
+    return is_member && (!limit.line || demand.lines.at(static_cast<std::size_t>(*limit.line)));
+}
+
+// Where every charger loads every conductor, one sum says it all.
+std::vector<SharedLimit> by_conductor(const SharedLimit& limit, bool lines_differ) {
+    if (!lines_differ || limit.line) {
+        return {limit};
+    }
+    std::vector<SharedLimit> limits;
+    for (int line = 0; line < 3; ++line) {
+        limits.push_back({fmt::format("{} on L{}", limit.name, line + 1), limit.ca, line, limit.members});
+    }
+    return limits;
+}
+
 }  // namespace
 
+int Limits::max_ca(UnitId id) const {
+    const auto own = own_max_ca.find(id);
+    return own == own_max_ca.end() ? charger_max_ca : std::min(own->second, charger_max_ca);
+}
+
+Lines Limits::lines_of(UnitId id) const {
+    const auto known = lines.find(id);
+    return known == lines.end() ? every_line : known->second;
+}
+
+Allocator::Allocator(Limits limits) : limits_(std::move(limits)) {
+    const bool lines_differ =
+        std::ranges::any_of(limits_.lines, [](const auto& known) { return known.second != every_line; });
+    configured_ =
+        by_conductor({.name = "the wiring limit", .ca = limits_.wiring_ca, .line = {}, .members = {}}, lines_differ);
+    for (const auto& circuit : limits_.circuits) {
+        std::ranges::move(by_conductor(circuit, lines_differ), std::back_inserter(configured_));
+    }
+}
+
 int Allocator::cap(const Demand& demand) const {
-    const int wish = std::min({demand.wish_ca, limits_.charger_max_ca, limits_.wiring_ca});
+    const int wish = std::min(demand.wish_ca, limits_.max_ca(demand.id));
     return demand.heard && wish >= limits_.charger_min_ca ? wish : 0;
 }
 
@@ -59,28 +97,46 @@ void Allocator::remember(const std::vector<Demand>& demands, Instant now) {
     }
 }
 
-// Chargers whose minimum fits, in the order of their turn; those without a car come last and take no turns.
-std::vector<const Demand*> Allocator::served(const std::vector<Demand>& demands, std::vector<const Demand*> contenders,
-                                             Instant now) {
-    const auto fit = [&] {
-        std::ranges::sort(contenders, {}, [&](const Demand* demand) {
-            return std::pair(demand->idle, std::ranges::find(order_, demand->id) - order_.begin());
-        });
-        int budget = limits_.wiring_ca;
+// What every shared limit leaves beside what is held whatever is granted; negative: nothing helps.
+std::vector<int> Allocator::room_beside_held(const std::vector<Demand>& demands, Instant now) const {
+    std::vector<int> rooms;
+    for (const auto& limit : shared_) {
+        int room = limit.ca;
         for (const auto& demand : demands) {
-            budget -= held_regardless(demand, now);
+            room -= concerns(limit, demand) ? held_regardless(demand, now) : 0;
         }
-        std::vector<const Demand*> chosen;
-        for (const auto* demand : contenders) {
-            const int extra = std::max(0, limits_.charger_min_ca - held_regardless(*demand, now));
-            if (extra <= budget) {
-                budget -= extra;
-                chosen.push_back(demand);
-            }
+        rooms.push_back(room);
+    }
+    return rooms;
+}
+
+// Chargers whose minimum fits, in the order of their turn; those without a car come last and take no turns.
+Allocator::Contenders Allocator::fitting(const std::vector<Demand>& demands, Contenders contenders, Instant now) const {
+    std::ranges::sort(contenders, {}, [&](const Demand* demand) {
+        return std::pair(demand->idle, std::ranges::find(order_, demand->id) - order_.begin());
+    });
+    auto rooms = room_beside_held(demands, now);
+    Contenders chosen;
+    for (const auto* demand : contenders) {
+        const int extra = std::max(0, limits_.charger_min_ca - held_regardless(*demand, now));
+        const auto left = [&](std::size_t i) { return concerns(shared_[i], *demand) ? rooms[i] - extra : 0; };
+        bool fits = true;
+        for (std::size_t i = 0; i < shared_.size(); ++i) {
+            fits = fits && left(i) >= 0;
         }
-        return chosen;
-    };
-    auto chosen = fit();
+        if (!fits) {
+            continue;
+        }
+        for (std::size_t i = 0; i < shared_.size(); ++i) {
+            rooms[i] -= concerns(shared_[i], *demand) ? extra : 0;
+        }
+        chosen.push_back(demand);
+    }
+    return chosen;
+}
+
+Allocator::Contenders Allocator::served(const std::vector<Demand>& demands, Contenders contenders, Instant now) {
+    auto chosen = fitting(demands, contenders, now);
     if (chosen.size() == contenders.size()) {
         turn_began_.reset();
     } else if (!turn_began_) {
@@ -89,51 +145,94 @@ std::vector<const Demand*> Allocator::served(const std::vector<Demand>& demands,
         const auto first = std::ranges::find(order_, chosen.front()->id);
         std::rotate(first, first + 1, order_.end());
         turn_began_ = now;
-        chosen = fit();
+        chosen = fitting(demands, std::move(contenders), now);
     }
     return chosen;
+}
+
+// Where what is held regardless is too much already, nobody who shares that limit gets anything.
+void Allocator::refuse_overfull(const std::vector<Demand>& demands, Contenders& contenders,
+                                std::map<UnitId, Grant>& shares, Instant now) const {
+    const auto rooms = room_beside_held(demands, now);
+    for (std::size_t i = 0; i < shared_.size(); ++i) {
+        std::erase_if(contenders, [&](const Demand* demand) {
+            const bool refused = rooms[i] < 0 && concerns(shared_[i], *demand);
+            if (refused) {
+                shares[demand->id].reason =
+                    fmt::format("chargers hold more than {} whatever they are told", shared_[i].name);
+            }
+            return refused;
+        });
+    }
+}
+
+// Everyone's share rises by whole amps together; who meets a limit stays there. So the biggest give way first.
+void Allocator::fill(const std::vector<Demand>& demands, Contenders chosen, std::map<UnitId, Grant>& shares,
+                     Instant now) const {
+    for (const auto* demand : chosen) {
+        shares[demand->id] = {.ca = std::min(limits_.charger_min_ca, cap(*demand)), .reason = ""};
+    }
+    const auto exceeded = [&](const SharedLimit& limit, int level_ca) {
+        int total = 0;
+        for (const auto& demand : demands) {
+            if (concerns(limit, demand)) {
+                const bool rises = std::ranges::find(chosen, &demand) != chosen.end();
+                const int share = rises ? std::min(level_ca, cap(demand)) : shares.at(demand.id).ca;
+                total += std::max(share, held_regardless(demand, now));
+            }
+        }
+        return total > limit.ca;
+    };
+    for (int level_ca = limits_.charger_min_ca; !chosen.empty() && level_ca < limits_.charger_max_ca;) {
+        level_ca = std::min(floor_amps(level_ca) + whole_amp_ca, limits_.charger_max_ca);
+        for (const auto& limit : shared_) {
+            if (!exceeded(limit, level_ca)) {
+                continue;
+            }
+            std::erase_if(chosen, [&](const Demand* demand) {
+                const bool stays = concerns(limit, *demand) && shares.at(demand->id).ca < cap(*demand);
+                if (stays) {
+                    shares[demand->id].reason = limit.name;
+                }
+                return stays;
+            });
+        }
+        for (const auto* demand : chosen) {
+            shares[demand->id].ca = std::min(level_ca, cap(*demand));
+        }
+    }
 }
 
 // What everyone would have once all have settled.
 std::map<UnitId, Grant> Allocator::fair_shares(const std::vector<Demand>& demands, Instant now) {
     std::map<UnitId, Grant> shares;
-    std::vector<const Demand*> contenders;
-    int regardless_ca = 0;
+    Contenders contenders;
     for (const auto& demand : demands) {
         shares[demand.id] = {};
-        regardless_ca += held_regardless(demand, now);
         if (cap(demand) > 0) {
             contenders.push_back(&demand);
             shares[demand.id].reason = waiting_for_turn;
         }
     }
-    if (regardless_ca > limits_.wiring_ca) {
-        for (const auto* demand : contenders) {
-            shares[demand->id].reason = "chargers hold more than the wiring limit whatever they are told";
-        }
-        return shares;
-    }
-    const auto chosen = served(demands, contenders, now);
-    const auto total_at = [&](int level_ca) {
-        int total = regardless_ca;
-        for (const auto* demand : chosen) {
-            total += std::max(0, std::min(level_ca, cap(*demand)) - held_regardless(*demand, now));
-        }
-        return total;
-    };
-    // Highest level at which the sum fits: the biggest give way first.
-    int level_ca = limits_.charger_max_ca;
-    if (total_at(level_ca) > limits_.wiring_ca) {
-        level_ca = std::max(floor_amps(level_ca), limits_.charger_min_ca);
-        while (level_ca > limits_.charger_min_ca && total_at(level_ca) > limits_.wiring_ca) {
-            level_ca = std::max(level_ca - whole_amp_ca, limits_.charger_min_ca);
-        }
-    }
-    for (const auto* demand : chosen) {
-        const int share = std::min(level_ca, cap(*demand));
-        shares[demand->id] = {.ca = share, .reason = share < cap(*demand) ? by_wiring : ""};
-    }
+    refuse_overfull(demands, contenders, shares, now);
+    fill(demands, served(demands, std::move(contenders), now), shares, now);
     return shares;
+}
+
+int Allocator::room_beside(const Demand& demand, const std::vector<Demand>& demands,
+                           const std::map<UnitId, int>& claims) const {
+    int room = limits_.charger_max_ca;
+    for (const auto& limit : shared_) {
+        if (!concerns(limit, demand)) {
+            continue;
+        }
+        int others_ca = 0;
+        for (const auto& other : demands) {
+            others_ca += other.id != demand.id && concerns(limit, other) ? claims.at(other.id) : 0;
+        }
+        room = std::min(room, limit.ca - others_ca);
+    }
+    return room;
 }
 
 Grant Allocator::without_overload(const Demand& demand, const Grant& share, int available_ca, Instant now) {
@@ -162,7 +261,10 @@ Grant Allocator::without_overload(const Demand& demand, const Grant& share, int 
     return grant;
 }
 
-std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, Instant now) {
+std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, Instant now,
+                                            const std::vector<SharedLimit>& passing) {
+    shared_ = configured_;
+    shared_.insert(shared_.end(), passing.begin(), passing.end());
     remember(demands, now);
     const auto shares = fair_shares(demands, now);
     std::map<UnitId, Grant> grants;
@@ -172,10 +274,7 @@ std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, 
     }
     for (const UnitId id : order_) {
         const auto& demand = *std::ranges::find(demands, id, &Demand::id);
-        const int others_ca = std::accumulate(claims.begin(), claims.end(), 0, [&](int sum, const auto& claim) {
-            return claim.first == id ? sum : sum + claim.second;
-        });
-        grants[id] = without_overload(demand, shares.at(id), limits_.wiring_ca - others_ca, now);
+        grants[id] = without_overload(demand, shares.at(id), room_beside(demand, demands, claims), now);
         claims[id] = std::max(claims[id], grants[id].ca);
     }
     return grants;

@@ -125,6 +125,11 @@ void BusMaster::set_wishes(const std::map<UnitId, int>& wishes) {
     }
 }
 
+void BusMaster::set_surroundings(std::vector<SharedLimit> passing, bool hold) {
+    passing_ = std::move(passing);
+    hold_ = hold;
+}
+
 int BusMaster::granted_sum_ca() const {
     int heard = 0;
     int unheard = 0;
@@ -132,7 +137,7 @@ int BusMaster::granted_sum_ca() const {
         if (charger.claim.heard()) {
             heard += charger.claim.certain_ca();
         } else {
-            unheard += settings_.limits.charger_max_ca;
+            unheard += settings_.limits.max_ca(id);
         }
     }
     return heard + std::min(unheard, std::max(0, settings_.limits.wiring_ca - heard));
@@ -241,7 +246,7 @@ void BusMaster::adopt_first_answer(Charger& charger) {
     // What it works to becomes its grant until someone wishes otherwise; but nothing is resumed that was stopped.
     const bool was_stopped = charger.remembered_ca == 0;
     const bool resumes = charger.drawing() && !was_stopped;
-    charger.grant.ca = resumes ? std::min(charger.last->limit_ca, settings_.limits.charger_max_ca) : 0;
+    charger.grant.ca = resumes ? std::min(charger.last->limit_ca, settings_.limits.max_ca(charger.id)) : 0;
     notices_.push_back(
         {NoticeKind::linked, charger.id,
          fmt::format("linked: protocol {}, works to {:.2f} A", *charger.protocol, charger.last->limit_ca / 100.0)});
@@ -378,16 +383,18 @@ void BusMaster::reallocate(Instant now) {
                            .wish_ca = wish_ca,
                            .granted_ca = hold_ca,
                            .offered_ca = heard ? charger.claim.offered_ca() : 0,
-                           .may_draw_ca = heard ? charger.claim.may_draw_ca() : settings_.limits.charger_max_ca,
+                           .may_draw_ca = heard ? charger.claim.may_draw_ca() : settings_.limits.max_ca(id),
                            .certain_ca = heard ? charger.claim.certain_ca() : 0,
                            .floor_ca = heard ? charger.claim.floor_ca() : 0,
                            .heard = heard && charger.linked,
                            .idle = charger.claim.idle(),
-                           .frozen = foreign_until_.has_value() || listening(now)});
+                           .frozen = foreign_until_.has_value() || listening(now) || hold_,
+                           .lines = settings_.limits.lines_of(id)});
     }
-    for (auto& [id, grant] : allocator_.allocate(demands, now)) {
+    for (auto& [id, grant] : allocator_.allocate(demands, now, passing_)) {
         auto& charger = chargers_.at(id);
-        if (!charger.linked || !charger.claim.heard() || !charger.wish_ca) {
+        const bool untouched = !charger.wish_ca && grant.ca >= charger.grant.ca;
+        if (!charger.linked || !charger.claim.heard() || untouched) {
             continue;
         }
         charger.urgent = charger.urgent || grant.ca != charger.grant.ca;

@@ -97,6 +97,8 @@ public:
 
     /// What each charger is to be allowed, in hundredths of an amp. A charger without a wish is left as it is.
     void set_wishes(const std::map<UnitId, int>& wishes);
+    /// What the house allows at this moment beside the configured limits. `hold`: nothing may be raised.
+    void set_surroundings(std::vector<SharedLimit> passing, bool hold);
 
     struct Step {
         std::optional<Bytes> body;  ///< To be sent now; ask again right after.
@@ -150,6 +152,8 @@ private:
     MasterSettings settings_;
     Allocator allocator_;
     std::map<UnitId, Charger> chargers_;
+    std::vector<SharedLimit> passing_;
+    bool hold_ = false;
     bool link_up_ = false;
     scheduling::Instant listen_until_;
     std::optional<Transaction> transaction_;

@@ -12,6 +12,8 @@ namespace twc_bus {
 namespace {
 
 constexpr std::string_view tcp_scheme = "tcp://";
+constexpr double largest_unit_a = 80;
+constexpr double largest_wiring_a = 240;
 
 struct HostAndPort {
     std::string host;
@@ -66,8 +68,6 @@ int centiamps(double amps) { return static_cast<int>(std::lround(amps * 100)); }
 
 // A fail-safe above the wiring limit for three chargers is no danger: when the lease lapses nobody is raised.
 Limits read_limits(const config::Section& section) {
-    constexpr double largest_unit_a = 80;
-    constexpr double largest_wiring_a = 240;
     const Limits limits{.wiring_ca = centiamps(section.number("wiring_max_a", 5, largest_wiring_a)),
                         .charger_max_ca = centiamps(section.number("charger_max_a", 5, largest_unit_a)),
                         .charger_min_ca = centiamps(section.number_or("charger_min_a", 6, 5, 32)),
@@ -92,6 +92,63 @@ Limits read_limits(const config::Section& section) {
     return limits;
 }
 
+std::set<UnitId> read_members(const config::Section& circuit) {
+    std::set<UnitId> members;
+    for (const auto& text : circuit.texts_or_none("chargers")) {
+        if (const auto id = unit_id_from_text(text)) {
+            members.insert(*id);
+        } else {
+            circuit.report("chargers", fmt::format("\"{}\" is no charger: four hexadecimal digits in quotes", text));
+        }
+    }
+    if (members.empty()) {
+        circuit.report("chargers", "name the chargers behind this breaker");
+    }
+    return members;
+}
+
+void read_circuits(const config::Section& circuits, Limits& limits) {
+    for (const auto& name : circuits.keys()) {
+        const auto circuit = circuits.section(name);
+        limits.circuits.push_back({.name = "the limit of circuit " + name,
+                                   .ca = centiamps(circuit.number("max_a", 5, largest_wiring_a)),
+                                   .line = std::nullopt,
+                                   .members = read_members(circuit)});
+        circuit.reject_unknown_keys();
+    }
+}
+
+// The conductors that follow each other from `line` on.
+Lines lines_from(int line, int phases) {
+    Lines lines{};
+    for (int i = 0; i < phases; ++i) {
+        lines.at(static_cast<std::size_t>((line - 1 + i) % 3)) = true;
+    }
+    return lines;
+}
+
+void read_chargers(const config::Section& chargers, Limits& limits) {
+    for (const auto& text : chargers.keys()) {
+        const auto charger = chargers.section(text);
+        const auto id = unit_id_from_text(text);
+        if (!id) {
+            chargers.report(text, "a charger is named by four hexadecimal digits in quotes");
+        }
+        if (const auto max_a = charger.optional_number("max_a", 5, largest_unit_a)) {
+            limits.own_max_ca[id.value_or(0)] = centiamps(*max_a);
+        }
+        if (charger.has("phases")) {
+            const int phases = charger.integer("phases", 1, 3);
+            if (phases == 3 || charger.has("line")) {
+                limits.lines[id.value_or(0)] = lines_from(charger.integer_or("line", 1, 1, 3), phases);
+            }
+        } else if (charger.has("line")) {
+            charger.report("line", "says nothing without phases");
+        }
+        charger.reject_unknown_keys();
+    }
+}
+
 }  // namespace
 
 Config read_config(const config::Section& root) {
@@ -102,9 +159,15 @@ Config read_config(const config::Section& root) {
                   .master_id = read_master_id(bus),
                   .listen = bus.seconds_or("listen_s", 30, 0, 60),
                   .limits = read_limits(limits),
+                  .house_fuse_ca = std::nullopt,
                   .mains = {.voltage_v = mains.number_or("voltage_v", 230, 90, 300),
                             .phases = mains.integer_or("phases", 1, 1, 3)},
                   .state_file = root.text("state_file")};
+    if (const auto fuse_a = limits.optional_number("house_fuse_a", 10, largest_wiring_a)) {
+        config.house_fuse_ca = centiamps(*fuse_a);
+    }
+    read_circuits(limits.section("circuits"), config.limits);
+    read_chargers(root.section("chargers"), config.limits);
     bus.reject_unknown_keys();
     limits.reject_unknown_keys();
     mains.reject_unknown_keys();

@@ -17,6 +17,7 @@ struct Config {
     UnitId master_id = 0x7777;
     std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
     Limits limits;
+    std::optional<int> house_fuse_ca;  ///< Guarded with the phase currents of `ems/state`.
     Mains mains;
     std::filesystem::path state_file;
 };

@@ -1,6 +1,7 @@
 #include "twc-bus/twc_bus.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -123,6 +124,11 @@ TwcBus::TwcBus(Config config, service::Environment& environment, ByteLink& link)
                      [this](const messaging::Delivery& command) { return on_limit_set(command); });
     host_.on_command(environment_.topics.bus_estop_set(),
                      [this](const messaging::Delivery& command) { return on_estop_set(command); });
+    if (config_.house_fuse_ca) {
+        fuse_.emplace(*config_.house_fuse_ca, started_);
+        environment_.bus.subscribe(scope_, environment_.topics.ems_state(), 0,
+                                   [this](const messaging::Delivery& delivery) { on_site(delivery); });
+    }
     scope_.call_every(publish_period, [this] { publish_all(); });
     scope_.call_every(save_period, [this] { save_if_changed(); });
     open_link();
@@ -207,6 +213,7 @@ void TwcBus::on_answer(UnitId id) {
 void TwcBus::pump() {
     const Instant now = environment_.loop.now();
     watch_lease(now);
+    watch_fuse(now);
     master_.set_wishes(wishes(now));
     auto step = master_.next(now);
     while (step.body) {
@@ -215,7 +222,8 @@ void TwcBus::pump() {
     }
     handle_notices();
     const Instant lease_end = lease_.in_force(now) ? *lease_.ends() : Instant::max();
-    timer_.set(std::min(step.wake, lease_end), [this] { pump(); });
+    const Instant fuse_change = fuse_ ? fuse_->changes_at(now) : Instant::max();
+    timer_.set(std::min({step.wake, lease_end, fuse_change}), [this] { pump(); });
 
     std::set<UnitId> granted_nothing;
     for (const auto& [id, charger] : master_.chargers()) {
@@ -244,9 +252,66 @@ std::map<UnitId, int> TwcBus::wishes(Instant now) {
         } else if (may_still_come) {
             wish_ca = charger.grant.ca;
         }
-        wishes[id] = std::min(wish_ca, config_.limits.charger_max_ca);
+        if (fuse_ && fuse_->is_lost(now)) {
+            wish_ca = std::min(wish_ca, config_.limits.failsafe_ca);
+        }
+        wishes[id] = std::min(wish_ca, config_.limits.max_ca(id));
     }
     return wishes;
+}
+
+// --- the house connection ---------------------------------------------------------------------------------------
+
+// A stored message says nothing about now; the next one comes within seconds.
+void TwcBus::on_site(const messaging::Delivery& delivery) {
+    if (delivery.retained || delivery.payload.empty()) {
+        return;
+    }
+    const Instant now = environment_.loop.now();
+    try {
+        const auto site = contract::from_text<contract::SitePower>(delivery.payload);
+        std::array<std::optional<int>, 3> grid_ca;
+        for (std::size_t line = 0; line < grid_ca.size(); ++line) {
+            if (site.grid_a.at(line)) {
+                grid_ca.at(line) = static_cast<int>(std::lround(*site.grid_a.at(line) * 100));
+            }
+        }
+        const std::chrono::duration<double> age(site.grid_age_s.value_or(site.age_s.value_or(0)));
+        fuse_->on_sample(grid_ca, now - std::chrono::duration_cast<scheduling::Duration>(age), now);
+    } catch (const contract::Invalid& error) {
+        if (++sites_refused_ == 1) {
+            spdlog::warn("refused {}: {}", delivery.topic, error.what());
+        }
+        host_.event("message_refused", {{"topic", delivery.topic}, {"reason", error.what()}});
+        return;
+    }
+    pump();
+}
+
+// Of a charger whose conductors are not known, nothing is taken for its own: that errs on the safe side.
+void TwcBus::watch_fuse(Instant now) {
+    if (!fuse_) {
+        return;
+    }
+    std::array<int, 3> drawn_ca{};
+    for (const auto& [id, charger] : master_.chargers()) {
+        const bool known = config_.limits.lines.contains(id) || config_.mains.phases == 1;
+        const Lines lines = config_.limits.lines_of(id);
+        for (std::size_t line = 0; line < lines.size() && known && charger.last; ++line) {
+            drawn_ca.at(line) += lines.at(line) ? charger.last->drawn_ca : 0;
+        }
+    }
+    fuse_->on_drawn(drawn_ca, now);
+    master_.set_surroundings(fuse_->limits(), fuse_->is_blind(now));
+
+    const bool overloaded = fuse_->overloaded_line().has_value();
+    if (overloaded && !fuse_overloaded_) {
+        const auto words = fmt::format("more than {:g} A flow on L{} of the house connection",
+                                       amps(*config_.house_fuse_ca), *fuse_->overloaded_line() + 1);
+        spdlog::warn("{}", words);
+        host_.event("house_fuse_overload", {{"reason", words}});
+    }
+    fuse_overloaded_ = overloaded;
 }
 
 void TwcBus::handle_notices() {
@@ -301,7 +366,7 @@ void TwcBus::report_refused_wishes(const contract::LimitSet& limits) {
         }
         auto& refused = found->second.refused_wish_ca;
         const int wish_ca = lease_.wish_ca(*id);
-        const int most_ca = config_.limits.charger_max_ca;
+        const int most_ca = config_.limits.max_ca(*id);
         if (wish_ca > most_ca && refused != wish_ca) {
             spdlog::warn("{}: {:g} A wanted, limited to {:g} A", name, wish_a, amps(most_ca));
             charger_event(*id, "limited",
@@ -414,6 +479,12 @@ std::string TwcBus::reason(Instant now) const {
         return fmt::format("{}: at most {:g} A each",
                            lease_.ever() ? "limits not renewed in time" : "no limits have arrived",
                            amps(config_.limits.failsafe_ca));
+    }
+    if (fuse_ && fuse_->is_lost(now)) {
+        return fmt::format("no phase currents of the house: at most {:g} A each", amps(config_.limits.failsafe_ca));
+    }
+    if (fuse_ && fuse_->is_blind(now)) {
+        return "no fresh phase currents of the house: nothing is raised";
     }
     if (master_.listening(now)) {
         return "listening who is on the bus before anything is offered";

@@ -11,6 +11,7 @@
 #include "service/state_publisher.hpp"
 #include "twc-bus/bus_master.hpp"
 #include "twc-bus/config.hpp"
+#include "twc-bus/fuse_guard.hpp"
 #include "twc-bus/lease.hpp"
 #include "twc-bus/session.hpp"
 #include "twc-bus/state_file.hpp"
@@ -44,6 +45,9 @@ private:
     void pump();
     std::map<UnitId, int> wishes(scheduling::Instant now);
 
+    void on_site(const messaging::Delivery& delivery);
+    void watch_fuse(scheduling::Instant now);
+
     nlohmann::json on_limit_set(const messaging::Delivery& command);
     nlohmann::json on_estop_set(const messaging::Delivery& command);
     void report_refused_wishes(const contract::LimitSet& limits);
@@ -71,6 +75,9 @@ private:
     bool estop_ = false;
     Lease lease_;
     bool failsafe_ = false;
+    std::optional<FuseGuard> fuse_;
+    bool fuse_overloaded_ = false;
+    std::uint64_t sites_refused_ = 0;
     BusMaster master_;
     FrameDecoder decoder_{AcceptedLengths::listening};
     Transmitter transmitter_;

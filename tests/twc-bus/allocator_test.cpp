@@ -198,3 +198,65 @@ TEST_CASE("allocator: with any losses, repeats, delays and wishes the units neve
     CHECK(steps > 1'000'000);
     CHECK(charged_ca > 0.3 * static_cast<double>(steps));
 }
+
+TEST_CASE("allocator: a circuit of some binds them and leaves the others alone") {
+    auto with_garage = limits(48);
+    with_garage.circuits = {{.name = "the limit of circuit garage", .ca = 2000, .line = {}, .members = {{1, 2}}}};
+    Allocator allocator(with_garage);
+    const auto grants = allocator.allocate({settled(1, 32, 0), settled(2, 32, 0), settled(3, 32, 0)}, {});
+    CHECK(grants.at(1).ca == 1000);
+    CHECK(grants.at(2).ca == 1000);
+    CHECK(grants.at(3).ca == 2800);
+    CHECK(grants.at(1).reason == "the limit of circuit garage");
+    CHECK(grants.at(3).reason == "the wiring limit");
+}
+
+TEST_CASE("allocator: a raise inside a circuit waits for the others of that circuit only") {
+    auto with_garage = limits(64);
+    with_garage.circuits = {{.name = "the limit of circuit garage", .ca = 2000, .line = {}, .members = {{1, 2}}}};
+    Allocator allocator(with_garage);
+    auto leaving = settled(1, 0, 0);
+    leaving.may_draw_ca = 2000;
+    const auto grants = allocator.allocate({leaving, settled(2, 16, 0), settled(3, 16, 0)}, {});
+    CHECK(grants.at(2).ca == 0);
+    CHECK(grants.at(2).reason == "waiting until others have come down");
+    CHECK(grants.at(3).ca == 1600);
+}
+
+TEST_CASE("allocator: chargers on different conductors do not share them") {
+    auto three_lines = limits(20);
+    three_lines.lines = {{1, {true, false, false}}, {2, {false, true, false}}, {3, twc_bus::every_line}};
+    Allocator allocator(three_lines);
+    auto demands = std::vector{settled(1, 20, 0), settled(2, 20, 0)};
+    demands[0].lines = three_lines.lines.at(1);
+    demands[1].lines = three_lines.lines.at(2);
+    CHECK(allocator.allocate(demands, {}).at(1).ca == 2000);
+    CHECK(allocator.allocate(demands, {}).at(2).ca == 2000);
+
+    demands.push_back(settled(3, 20, 0));
+    const auto grants = allocator.allocate(demands, {});
+    CHECK(grants.at(1).ca == 1000);
+    CHECK(grants.at(2).ca == 1000);
+    CHECK(grants.at(3).ca == 1000);
+    CHECK(grants.at(1).reason == "the wiring limit on L1");
+}
+
+TEST_CASE("allocator: a limit of the moment lowers at once and is gone with it") {
+    Allocator allocator(limits(32));
+    const std::vector<twc_bus::SharedLimit> fuse{{"the house fuse on L1", 900, 0, {}}};
+    const auto charging = settled(1, 20, 20);
+    const auto lowered = allocator.allocate({charging}, {}, fuse);
+    CHECK(lowered.at(1).ca == 900);
+    CHECK(lowered.at(1).reason == "the house fuse on L1");
+    CHECK(allocator.allocate({charging}, {}, {{"the house fuse on L1", 500, 0, {}}}).at(1).ca == 0);
+    CHECK(allocator.allocate({charging}, {}).at(1).ca == 2000);
+}
+
+TEST_CASE("allocator: a charger's own maximum is never exceeded") {
+    auto own = limits(40);
+    own.own_max_ca = {{1, 1300}};
+    Allocator allocator(own);
+    const auto grants = allocator.allocate({settled(1, 32, 0), settled(2, 32, 0)}, {});
+    CHECK(grants.at(1).ca == 1300);
+    CHECK(grants.at(2).ca == 2700);
+}

@@ -77,3 +77,44 @@ TEST_CASE("config: a port is a path or tcp with host and port") {
         CHECK(problems_with(std::string("bus.port=") + port).empty());
     }
 }
+
+TEST_CASE("config: circuits, own limits and phases of chargers") {
+    const std::string text = shipped() + R"(
+chargers:
+  "7744": {max_a: 16, phases: 1, line: 2}
+  "7745": {phases: 3}
+  "7746": {phases: 2, line: 3}
+  "7747": {phases: 1}
+)";
+    const std::vector<std::string> fuse{"limits.house_fuse_a=35"};
+    CHECK(problems_of(text, fuse).empty());
+    const config::Document document(text, "twc-bus.yaml", fuse);
+    const auto config = read_config(document.root());
+    CHECK(config.house_fuse_ca == 3500);
+    CHECK(config.limits.max_ca(0x7744) == 1600);
+    CHECK(config.limits.max_ca(0x7745) == 3200);
+    CHECK(config.limits.lines_of(0x7744) == twc_bus::Lines{false, true, false});
+    CHECK(config.limits.lines_of(0x7745) == twc_bus::every_line);
+    CHECK(config.limits.lines_of(0x7746) == twc_bus::Lines{true, false, true});
+    CHECK(config.limits.lines_of(0x7747) == twc_bus::every_line);  // of which phase nothing was said
+
+    CHECK(mentions(problems_of(shipped() + "chargers: {77: {max_a: 16}}"), "four hexadecimal digits"));
+    CHECK(mentions(problems_of(shipped() + "chargers: {\"7744\": {line: 2}}"), "says nothing without phases"));
+    CHECK(mentions(problems_of(shipped() + "chargers: {\"7744\": {maxa: 2}}"), "chargers.7744.maxa: unknown key"));
+}
+
+TEST_CASE("config: a circuit needs a limit and chargers") {
+    const auto with = [](const std::string& circuits) {
+        auto text = shipped();
+        const auto at = text.find("  failsafe_a:");
+        return text.insert(at, "  circuits:\n    garage: " + circuits + "\n");
+    };
+    const config::Document document(with("{max_a: 20, chargers: [\"7744\", \"7745\"]}"), "twc-bus.yaml");
+    const auto limits = read_config(document.root()).limits;
+    REQUIRE(limits.circuits.size() == 1);
+    CHECK(limits.circuits[0].ca == 2000);
+    CHECK(limits.circuits[0].members == std::set<twc_bus::UnitId>{0x7744, 0x7745});
+    CHECK(mentions(problems_of(with("{max_a: 20}")), "name the chargers behind this breaker"));
+    CHECK(mentions(problems_of(with("{chargers: [\"7744\"]}")), "limits.circuits.garage.max_a"));
+    CHECK(mentions(problems_of(with("{max_a: 20, chargers: [garage]}")), "\"garage\" is no charger"));
+}

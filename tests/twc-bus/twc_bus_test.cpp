@@ -228,6 +228,58 @@ TEST_CASE("twc-bus: a value above the hard limit is cut and said once") {
     CHECK(events[0]["limit_a"] == 32);
 }
 
+TEST_CASE("twc-bus: the house fuse holds although policy-engine goes on asking for too much") {
+    World world;
+    world.config.house_fuse_ca = 3500;
+    auto& slave = world.line.add({.id = 0x7744, .protocol = 2});
+    slave.plug_in();
+    world.start();
+    double house_a = 5;
+    const auto meter = world.broker.connect("ems-bridge");
+    const auto second = [&] {
+        const double grid_a = house_a + slave.drawn_ca / 100.0;
+        const contract::SitePower site{.ts = world.loop.wall_now(),
+                                       .grid_a = {grid_a, std::nullopt, std::nullopt},
+                                       .quality = "ok",
+                                       .grid_age_s = 0.2};
+        meter->publish(
+            {.topic = "twc/ems/state", .payload = contract::to_text(contract::to_json(site)), .retained = true});
+        world.lease({{"7744", 32}});
+        world.loop.run_for(1s);
+    };
+    for (int i = 0; i < 60; ++i) {
+        second();
+    }
+    CHECK(slave.limit_ca >= 2900);
+    CHECK(slave.limit_ca <= 3000);
+
+    house_a = 20;  // a stove
+    second();
+    CHECK(slave.limit_ca <= 1500);
+    CHECK(world.charger("7744").granted_a <= 15);
+    for (int i = 0; i < 60; ++i) {
+        second();
+        CHECK(house_a + std::min(slave.limit_ca, slave.drawn_ca) / 100.0 <= 35);
+    }
+    CHECK(slave.limit_ca >= 1300);
+    CHECK(world.events("twc/service/twc-bus/event", "house_fuse_overload").size() == 1);
+
+    house_a = 5;
+    for (int i = 0; i < 60; ++i) {
+        second();
+    }
+    CHECK(slave.limit_ca >= 2900);
+
+    // The meter falls silent: what is charging goes on for a while, but nothing is raised any more.
+    world.run_with_lease({{"7744", 20}}, 15s);
+    CHECK(slave.limit_ca == 2000);
+    world.run_with_lease({{"7744", 32}}, 30s);
+    CHECK(slave.limit_ca == 2000);
+    CHECK(world.state().reason == "no fresh phase currents of the house: nothing is raised");
+    world.run_with_lease({{"7744", 32}}, 30s);
+    CHECK(slave.limit_ca == 600);
+}
+
 TEST_CASE("twc-bus: bad commands are refused visibly and change nothing") {
     World world;
     auto& slave = world.line.add({.id = 0x7744});
