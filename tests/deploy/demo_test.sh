@@ -51,6 +51,7 @@ expect_nothing_left() {
 start_demo() {
     logs=$scratch/$1
     mkdir "$logs"
+    : >"$logs/output.log" # before the demo opens it, it is read below
     "$demo" --build-dir "$build" --no-view --keep-logs "$logs" >"$logs/output.log" 2>&1 &
     demo_pid=$!
     local patience
