@@ -22,8 +22,6 @@ constexpr service::Pace bus_pace{.at_most_every = 1s, .at_least_every = 5s, .qos
 constexpr service::Pace charger_pace{.at_most_every = 1s, .at_least_every = 10s, .qos = 0};
 constexpr auto publish_period = 1s;
 constexpr auto save_period = 10s;
-// After a start, how long chargers keep what they work to while no limit has arrived yet.
-constexpr auto first_lease_within = 10s;
 constexpr auto online_within = 15s;
 constexpr auto no_answer_after = 10s;
 
@@ -103,7 +101,7 @@ TwcBus::TwcBus(Config config, service::Environment& environment, ByteLink& link)
       environment_(environment),
       started_(environment.loop.now()),
       saved_(load_state(config_.state_file)),
-      estop_(saved_.estop),
+      setpoints_(config_.limits, saved_.estop, started_),
       master_({.master_id = config_.master_id, .limits = config_.limits, .listen = config_.listen},
               linked_chargers(saved_), started_),
       transmitter_(link, config_.limits.charger_max_ca),
@@ -113,7 +111,7 @@ TwcBus::TwcBus(Config config, service::Environment& environment, ByteLink& link)
       disk_(environment.workers.make_worker("twc-disk")),
       timer_(environment.loop),
       scope_(environment.loop) {
-    if (estop_) {
+    if (setpoints_.estop()) {
         spdlog::warn("the emergency stop is still in force; publish release to {}",
                      environment_.topics.bus_estop_set());
     }
@@ -221,9 +219,8 @@ void TwcBus::pump() {
         step = master_.next(now);
     }
     handle_notices();
-    const Instant lease_end = lease_.in_force(now) ? *lease_.ends() : Instant::max();
     const Instant fuse_change = fuse_ ? fuse_->changes_at(now) : Instant::max();
-    timer_.set(std::min({step.wake, lease_end, fuse_change}), [this] { pump(); });
+    timer_.set(std::min({step.wake, setpoints_.changes_at(now), fuse_change}), [this] { pump(); });
 
     std::set<UnitId> granted_nothing;
     for (const auto& [id, charger] : master_.chargers()) {
@@ -239,23 +236,11 @@ void TwcBus::pump() {
 
 std::map<UnitId, int> TwcBus::wishes(Instant now) {
     std::map<UnitId, int> wishes;
-    const bool may_still_come = !lease_.ever() && now - started_ < first_lease_within;
     for (const auto& [id, charger] : master_.chargers()) {
         if (!charger.claim.heard()) {
             continue;
         }
-        int wish_ca = std::min(charger.grant.ca, config_.limits.failsafe_ca);
-        if (estop_) {
-            wish_ca = 0;
-        } else if (lease_.in_force(now)) {
-            wish_ca = lease_.wish_ca(id);
-        } else if (may_still_come) {
-            wish_ca = charger.grant.ca;
-        }
-        if (fuse_ && fuse_->is_lost(now)) {
-            wish_ca = std::min(wish_ca, config_.limits.failsafe_ca);
-        }
-        wishes[id] = std::min(wish_ca, config_.limits.max_ca(id));
+        wishes[id] = setpoints_.wish_ca(id, charger.grant.ca, fuse_ && fuse_->is_lost(now), now);
     }
     return wishes;
 }
@@ -331,7 +316,7 @@ void TwcBus::handle_notices() {
 nlohmann::json TwcBus::on_limit_set(const messaging::Delivery& command) {
     const Instant now = environment_.loop.now();
     const auto limits = contract::from_text<contract::LimitSet>(command.payload);
-    lease_.accept(limits, now);
+    setpoints_.accept(limits, now);
     report_refused_wishes(limits);
     pump();
     publish_all();
@@ -365,7 +350,7 @@ void TwcBus::report_refused_wishes(const contract::LimitSet& limits) {
             continue;
         }
         auto& refused = found->second.refused_wish_ca;
-        const int wish_ca = lease_.wish_ca(*id);
+        const int wish_ca = setpoints_.lease().wish_ca(*id);
         const int most_ca = config_.limits.max_ca(*id);
         if (wish_ca > most_ca && refused != wish_ca) {
             spdlog::warn("{}: {:g} A wanted, limited to {:g} A", name, wish_a, amps(most_ca));
@@ -379,26 +364,25 @@ void TwcBus::report_refused_wishes(const contract::LimitSet& limits) {
 nlohmann::json TwcBus::on_estop_set(const messaging::Delivery& command) {
     static constexpr std::array<const char*, 2> words{"stop", "release"};
     const bool stop = service::parse_choice(command.payload, words) == "stop";
-    if (stop != estop_) {
-        estop_ = stop;
+    if (stop != setpoints_.estop()) {
+        setpoints_.set_estop(stop);
         spdlog::warn("emergency stop {}", stop ? "in force" : "released");
         host_.event(stop ? "estop" : "estop_released");
     }
     pump();
     publish_all();
     save_if_changed();
-    return {{"estop", estop_}};
+    return {{"estop", setpoints_.estop()}};
 }
 
 void TwcBus::watch_lease(Instant now) {
-    const bool may_still_come = !lease_.ever() && now - started_ < first_lease_within;
-    const bool failsafe = !lease_.in_force(now) && !may_still_come;
+    const bool failsafe = setpoints_.failsafe(now);
     if (failsafe == failsafe_) {
         return;
     }
     failsafe_ = failsafe;
     if (failsafe) {
-        const char* why = lease_.ever() ? "the limits were not renewed in time" : "no limits have arrived";
+        const char* why = setpoints_.lease().ever() ? "the limits were not renewed in time" : "no limits have arrived";
         spdlog::warn("{}: no charger gets more than {:g} A now", why, amps(config_.limits.failsafe_ca));
         host_.event("failsafe", {{"reason", why}, {"failsafe_a", amps(config_.limits.failsafe_ca)}});
     } else {
@@ -469,7 +453,7 @@ std::string TwcBus::reason(Instant now) const {
     if (!master_.link_up()) {
         return link_reason_;
     }
-    if (estop_) {
+    if (setpoints_.estop()) {
         return "emergency stop";
     }
     if (master_.hears_other_master()) {
@@ -477,7 +461,7 @@ std::string TwcBus::reason(Instant now) const {
     }
     if (failsafe_) {
         return fmt::format("{}: at most {:g} A each",
-                           lease_.ever() ? "limits not renewed in time" : "no limits have arrived",
+                           setpoints_.lease().ever() ? "limits not renewed in time" : "no limits have arrived",
                            amps(config_.limits.failsafe_ca));
     }
     if (fuse_ && fuse_->is_lost(now)) {
@@ -494,7 +478,7 @@ std::string TwcBus::reason(Instant now) const {
             return fmt::format("{}: {}", to_text(id), charger.grant.reason);
         }
     }
-    return lease_.in_force(now) ? "limits in force" : "waiting for limits";
+    return setpoints_.lease().in_force(now) ? "limits in force" : "waiting for limits";
 }
 
 void TwcBus::publish_bus() {
@@ -508,7 +492,7 @@ void TwcBus::publish_bus() {
                              .charger_max_a = amps(config_.limits.charger_max_ca),
                              .failsafe_a = amps(config_.limits.failsafe_ca),
                              .failsafe = failsafe_,
-                             .estop = estop_,
+                             .estop = setpoints_.estop(),
                              .reason = reason(now)};
     for (const auto& [id, charger] : master_.chargers()) {
         if (is_online(charger, now)) {
@@ -516,8 +500,8 @@ void TwcBus::publish_bus() {
             state.drawn_a += charger.drawing() ? amps(charger.last->drawn_ca) : 0;
         }
     }
-    if (lease_.in_force(now)) {
-        state.lease_s = std::chrono::duration<double>(*lease_.ends() - now).count();
+    if (setpoints_.lease().in_force(now)) {
+        state.lease_s = std::chrono::duration<double>(*setpoints_.lease().ends() - now).count();
     }
     bus_state_.update(state);
 }
@@ -560,7 +544,7 @@ void TwcBus::add_metrics(nlohmann::json& metrics) const {
 // --- the state file ---------------------------------------------------------------------------------------------
 
 SavedState TwcBus::state_to_save() const {
-    SavedState state{.estop = estop_, .chargers = saved_.chargers};
+    SavedState state{.estop = setpoints_.estop(), .chargers = saved_.chargers};
     for (auto& [id, charger] : state.chargers) {
         charger.linked = false;
     }

@@ -12,8 +12,8 @@
 #include "twc-bus/bus_master.hpp"
 #include "twc-bus/config.hpp"
 #include "twc-bus/fuse_guard.hpp"
-#include "twc-bus/lease.hpp"
 #include "twc-bus/session.hpp"
+#include "twc-bus/setpoints.hpp"
 #include "twc-bus/state_file.hpp"
 #include "twc-bus/transmit_filter.hpp"
 
@@ -72,8 +72,7 @@ private:
     service::Environment& environment_;
     scheduling::Instant started_;
     SavedState saved_;  ///< As it stands in the file.
-    bool estop_ = false;
-    Lease lease_;
+    Setpoints setpoints_;
     bool failsafe_ = false;
     std::optional<FuseGuard> fuse_;
     bool fuse_overloaded_ = false;
