@@ -30,6 +30,7 @@ struct Limits {
     int charger_max_ca = 0;  ///< For each charger.
     int charger_min_ca = 600;
     int failsafe_ca = 600;                ///< For each charger while no lease is in force.
+    bool reserve_for_idle = false;        ///< Keeps what an idle unit may give a car that comes (Claim).
     std::vector<SharedLimit> circuits{};  ///< Groups of chargers behind a smaller breaker.
     std::map<UnitId, int> own_max_ca{};   ///< Lower than `charger_max_ca`.
     std::map<UnitId, Lines> lines{};      ///< Where it is known which conductors a charger loads.

@@ -19,6 +19,7 @@ constexpr auto quiet_after_bytes = 5ms;
 // Noise without end must not silence us.
 constexpr auto longest_overdue = 200ms;
 constexpr auto heartbeat_period = 1s;
+constexpr auto starving_after = 300ms;
 // Heartbeats are sent in one burst, so that the rest of the second is free for questions.
 constexpr auto burst_reach = 350ms;
 constexpr auto unanswered_limit_retry = 400ms;
@@ -78,10 +79,10 @@ BusMaster::BusMaster(MasterSettings settings, const std::vector<KnownCharger>& k
         auto& charger = chargers_[remembered.id];
         charger.id = remembered.id;
         charger.protocol = remembered.protocol;
-        charger.remembered_ca = remembered.granted_ca;
-        charger.linked_since = now;
-        charger.next_due = now;
-        charger.last_sent = now;
+        charger.remembered_ca_ = remembered.granted_ca;
+        charger.linked_since_ = now;
+        charger.next_due_ = now;
+        charger.last_sent_ = now;
     }
 }
 
@@ -98,9 +99,9 @@ void BusMaster::on_link(bool up, Instant now) {
     quiet_until_ = now;
     queue_link_ready(link_ready_copies, link_ready_copies, now);
     for (auto& [id, charger] : chargers_) {
-        charger.fresh = true;
-        charger.linked_since = now;
-        charger.next_due = now;
+        charger.fresh_ = true;
+        charger.linked_since_ = now;
+        charger.next_due_ = now;
     }
 }
 
@@ -121,7 +122,7 @@ std::size_t BusMaster::linked_count() const {
 void BusMaster::set_wishes(const std::map<UnitId, int>& wishes) {
     for (auto& [id, charger] : chargers_) {
         const auto wish = wishes.find(id);
-        charger.wish_ca = wish == wishes.end() ? std::nullopt : std::optional(wish->second);
+        charger.wish_ca_ = wish == wishes.end() ? std::nullopt : std::optional(wish->second);
     }
 }
 
@@ -205,17 +206,17 @@ void BusMaster::handle(const SlaveLinkReady& message, Instant now) {
     note_sign(charger, message.sign);
     if (is_new || !charger.linked) {
         charger.linked = true;
-        charger.linked_since = now;
-        charger.last_sent = now;
-        charger.announcements = 0;
-        charger.next_due = now;
-    } else if (charger.claim.heard() && charger.announcements == 0) {
+        charger.linked_since_ = now;
+        charger.last_sent_ = now;
+        charger.announcements_ = 0;
+        charger.next_due_ = now;
+    } else if (charger.claim.heard() && charger.announcements_ == 0) {
         notices_.push_back({NoticeKind::reset, message.slave, "announced itself again: it was reset or heard nobody"});
     }
-    charger.fresh = true;
+    charger.fresh_ = true;
     // Not on every announcement: one that collides with a heartbeat must not add to the traffic.
-    charger.next_due = std::min(charger.next_due, now + quiet_after_frame);
-    if (++charger.announcements == 2) {
+    charger.next_due_ = std::min(charger.next_due_, now + quiet_after_frame);
+    if (++charger.announcements_ == 2) {
         queue_link_ready(0, 2, now);  // some units answer heartbeats only after these
     }
 }
@@ -227,7 +228,7 @@ void BusMaster::note_id_conflict() {
 
 // A sign stays until a reset. One that comes back after another belongs to a second unit.
 void BusMaster::note_sign(Charger& charger, std::uint8_t sign) {
-    auto& signs = charger.signs;
+    auto& signs = charger.signs_;
     if (!signs.empty() && signs.back() == sign) {
         return;
     }
@@ -244,7 +245,7 @@ void BusMaster::note_sign(Charger& charger, std::uint8_t sign) {
 
 void BusMaster::adopt_first_answer(Charger& charger) {
     // What it works to becomes its grant until someone wishes otherwise; but nothing is resumed that was stopped.
-    const bool was_stopped = charger.remembered_ca == 0;
+    const bool was_stopped = charger.remembered_ca_ == 0;
     const bool resumes = charger.drawing() && !was_stopped;
     charger.grant.ca = resumes ? std::min(charger.last->limit_ca, settings_.limits.max_ca(charger.id)) : 0;
     notices_.push_back(
@@ -260,18 +261,19 @@ void BusMaster::handle(const SlaveHeartbeat& message, Instant now) {
         charger.protocol = message.protocol;
     }
     charger.claim.set_protocol(*charger.protocol);
+    charger.claim.reserve_for_idle(settings_.limits.reserve_for_idle);
     charger.claim.answered(message.limit_ca, message.drawn_ca, message.state, now);
     charger.last = message;
     charger.last_answer = now;
-    charger.announcements = 0;
+    charger.announcements_ = 0;
     charger.inquiry.on_heartbeat(message, now);
-    charger.reassert = charger.reassert || changed_state;
+    charger.reassert_ = charger.reassert_ || changed_state;
     if (is_first) {
         adopt_first_answer(charger);
     } else if (transaction_ && transaction_->charger == charger.id && transaction_->carries_limit) {
-        charger.unechoed = is_echoed(message.limit_ca, charger.grant.ca) ? 0 : charger.unechoed + 1;
+        charger.unechoed_ = is_echoed(message.limit_ca, charger.grant.ca) ? 0 : charger.unechoed_ + 1;
     }
-    charger.fresh = false;
+    charger.fresh_ = false;
     close_transaction(charger.id, std::nullopt, now);
 }
 
@@ -337,7 +339,7 @@ void BusMaster::expire(Instant now) {
         ++statistics_.lost_answers;
         const auto found = chargers_.find(transaction_->charger);
         if (found != chargers_.end() && transaction_->carries_limit) {
-            auto& due = found->second.next_due;
+            auto& due = found->second.next_due_;
             due = std::min(due, transaction_->sent + unanswered_limit_retry);
         }
         transaction_.reset();
@@ -356,7 +358,7 @@ void BusMaster::expire(Instant now) {
 // its claim end.
 void BusMaster::drop_silent_chargers(Instant now) {
     for (auto& [id, charger] : chargers_) {
-        const Instant since = std::max(charger.linked_since, charger.last_answer.value_or(charger.linked_since));
+        const Instant since = std::max(charger.linked_since_, charger.last_answer.value_or(charger.linked_since_));
         const auto patience = charger.claim.heard() ? scheduling::Duration(lost_after) : lost_after_if_never_heard;
         if (charger.linked && now - since > patience) {
             charger.linked = false;
@@ -366,40 +368,48 @@ void BusMaster::drop_silent_chargers(Instant now) {
         }
     }
     std::erase_if(chargers_, [&](const auto& item) {
-        return !item.second.linked && now - item.second.last_sent > off_after_silence;
+        return !item.second.linked && now - item.second.last_sent_ > off_after_silence;
     });
+}
+
+Demand BusMaster::demand_of(const Charger& charger, Instant now) const {
+    const auto& claim = charger.claim;
+    const int hold_ca = charger.grant.ca;
+    int wish_ca = charger.linked ? charger.wish_ca_.value_or(hold_ca) : 0;
+    if (charger.rating_ca && *charger.rating_ca >= settings_.limits.charger_min_ca) {
+        wish_ca = std::min(wish_ca, *charger.rating_ca);
+    }
+    Demand demand{.id = charger.id,
+                  .wish_ca = wish_ca,
+                  .granted_ca = hold_ca,
+                  .may_draw_ca = settings_.limits.max_ca(charger.id),
+                  .idle = claim.idle(),
+                  .frozen = foreign_until_.has_value() || listening(now) || hold_,
+                  .lines = settings_.limits.lines_of(charger.id)};
+    if (claim.heard()) {
+        demand.offered_ca = claim.offered_ca();
+        demand.may_draw_ca = claim.may_draw_ca();
+        demand.certain_ca = claim.certain_ca();
+        demand.floor_ca = claim.floor_ca();
+        demand.heard = charger.linked;
+    }
+    return demand;
 }
 
 void BusMaster::reallocate(Instant now) {
     std::vector<Demand> demands;
-    for (auto& [id, charger] : chargers_) {
-        const bool heard = charger.claim.heard();
-        const int hold_ca = charger.grant.ca;
-        int wish_ca = charger.linked ? charger.wish_ca.value_or(hold_ca) : 0;
-        if (charger.rating_ca && *charger.rating_ca >= settings_.limits.charger_min_ca) {
-            wish_ca = std::min(wish_ca, *charger.rating_ca);
-        }
-        demands.push_back({.id = id,
-                           .wish_ca = wish_ca,
-                           .granted_ca = hold_ca,
-                           .offered_ca = heard ? charger.claim.offered_ca() : 0,
-                           .may_draw_ca = heard ? charger.claim.may_draw_ca() : settings_.limits.max_ca(id),
-                           .certain_ca = heard ? charger.claim.certain_ca() : 0,
-                           .floor_ca = heard ? charger.claim.floor_ca() : 0,
-                           .heard = heard && charger.linked,
-                           .idle = charger.claim.idle(),
-                           .frozen = foreign_until_.has_value() || listening(now) || hold_,
-                           .lines = settings_.limits.lines_of(id)});
+    for (const auto& [id, charger] : chargers_) {
+        demands.push_back(demand_of(charger, now));
     }
     for (auto& [id, grant] : allocator_.allocate(demands, now, passing_)) {
         auto& charger = chargers_.at(id);
-        const bool untouched = !charger.wish_ca && grant.ca >= charger.grant.ca;
+        const bool untouched = !charger.wish_ca_ && grant.ca >= charger.grant.ca;
         if (!charger.linked || !charger.claim.heard() || untouched) {
             continue;
         }
-        charger.urgent = charger.urgent || grant.ca != charger.grant.ca;
+        charger.urgent_ = charger.urgent_ || grant.ca != charger.grant.ca;
         if (grant.ca != charger.grant.ca) {
-            charger.unechoed = 0;
+            charger.unechoed_ = 0;
         }
         charger.grant = std::move(grant);
     }
@@ -409,23 +419,24 @@ Instant BusMaster::earliest_due() const {
     Instant earliest = Instant::max();
     for (const auto& [id, charger] : chargers_) {
         if (charger.linked) {
-            earliest = std::min(earliest, charger.next_due);
+            earliest = std::min(earliest, charger.next_due_);
         }
     }
     return earliest;
 }
 
-// Lowered limits first, then raised ones, then whoever waited longest.
+// Whoever was kept waiting too long, by however many new limits for others; then lowered limits, then raised ones, then
+// whoever waits longest.
 Charger* BusMaster::most_pressing(Instant now) {
     Charger* best = nullptr;
     const auto reach = now <= burst_until_ ? scheduling::Duration(burst_reach) : scheduling::Duration::zero();
     const auto rank = [&](const Charger& charger) {
-        const bool lowers = charger.urgent && charger.last && charger.grant.ca < charger.last->limit_ca;
-        return std::pair(lowers ? 0 : (charger.urgent && now < charger.next_due + heartbeat_period ? 1 : 2),
-                         charger.next_due);
+        const bool lowers = charger.urgent_ && charger.last && charger.grant.ca < charger.last->limit_ca;
+        const bool starves = now >= charger.next_due_ + starving_after;
+        return std::pair(starves ? 0 : (lowers ? 1 : (charger.urgent_ ? 2 : 3)), charger.next_due_);
     };
     for (auto& [id, charger] : chargers_) {
-        const bool due = charger.linked && (charger.urgent || now + reach >= charger.next_due);
+        const bool due = charger.linked && (charger.urgent_ || now + reach >= charger.next_due_);
         if (due && (best == nullptr || rank(charger) < rank(*best))) {
             best = &charger;
         }
@@ -434,7 +445,7 @@ Charger* BusMaster::most_pressing(Instant now) {
 }
 
 // The choice that satisfies every report from the field (notes, section 4).
-std::uint8_t BusMaster::limit_command(const Charger& charger) const {
+std::uint8_t BusMaster::limit_command(const Charger& charger) {
     const auto& last = *charger.last;
     if (charger.protocol == 1) {
         return command::initial_limit;
@@ -443,20 +454,20 @@ std::uint8_t BusMaster::limit_command(const Charger& charger) const {
         return command::resume_limit;
     }
     const bool before_charging = last.state == 0x00 || last.state == 0x03 || last.state == 0x04;
-    const bool ignored = charger.unechoed >= heartbeats_until_other_command;
-    return before_charging && ignored && charger.unechoed % 2 == 1 ? command::initial_limit : command::running_limit;
+    const bool ignored = charger.unechoed_ >= heartbeats_until_other_command;
+    return before_charging && ignored && charger.unechoed_ % 2 == 1 ? command::initial_limit : command::running_limit;
 }
 
 MasterHeartbeat BusMaster::heartbeat_for(const Charger& charger) const {
     MasterHeartbeat heartbeat{
         .master = settings_.master_id, .slave = charger.id, .protocol = charger.protocol.value_or(1)};
-    if (charger.fresh || !charger.last || !charger.wish_ca) {
+    if (charger.fresh_ || !charger.last || !charger.wish_ca_) {
         return heartbeat;
     }
     const int target_ca = charger.grant.ca;
     const int echo_ca = charger.last->limit_ca;
     // Always at 0: a protocol 1 unit told nothing then clicks its relay every second.
-    const bool to_be_told = target_ca == 0 || echo_ca != target_ca || charger.reassert;
+    const bool to_be_told = target_ca == 0 || echo_ca != target_ca || charger.reassert_;
     const bool beside_other_master = hears_other_master() && target_ca != 0 && target_ca >= echo_ca;
     if (!to_be_told || beside_other_master) {
         return heartbeat;
@@ -477,10 +488,10 @@ BusMaster::Step BusMaster::send_heartbeat(Charger& charger, Instant now) {
     const auto heartbeat = heartbeat_for(charger);
     const bool carries_limit = heartbeat.command != command::no_change;
     charger.claim.sent(carries_limit ? std::optional<int>(heartbeat.limit_ca) : std::nullopt, now);
-    charger.urgent = false;
-    charger.reassert = charger.reassert && !carries_limit;
-    charger.last_sent = now;
-    charger.next_due = now + heartbeat_period;
+    charger.urgent_ = false;
+    charger.reassert_ = charger.reassert_ && !carries_limit;
+    charger.last_sent_ = now;
+    charger.next_due_ = now + heartbeat_period;
     ++statistics_.heartbeats;
     auto body = encode_message(heartbeat);
     transaction_ = Transaction{.charger = charger.id,

@@ -49,17 +49,17 @@ struct Charger {
 private:
     friend class BusMaster;
 
-    std::optional<int> wish_ca;        // none: leave it as it is
-    std::optional<int> remembered_ca;  // granted before the restart
-    scheduling::Instant linked_since;
-    scheduling::Instant next_due;
-    scheduling::Instant last_sent;
-    bool fresh = true;    // to be asked what it works to before it is told anything
-    bool urgent = false;  // the grant changed and was not sent yet
-    bool reassert = false;
-    int unechoed = 0;       // answers running that did not echo the limit sent with the heartbeat
-    int announcements = 0;  // FD E2 running without a heartbeat answer between
-    std::vector<std::uint8_t> signs;
+    std::optional<int> wish_ca_;        // none: leave it as it is
+    std::optional<int> remembered_ca_;  // granted before the restart
+    scheduling::Instant linked_since_;
+    scheduling::Instant next_due_;
+    scheduling::Instant last_sent_;
+    bool fresh_ = true;    // to be asked what it works to before it is told anything
+    bool urgent_ = false;  // the grant changed and was not sent yet
+    bool reassert_ = false;
+    int unechoed_ = 0;       // answers running that did not echo the limit sent with the heartbeat
+    int announcements_ = 0;  // FD E2 running without a heartbeat answer between
+    std::vector<std::uint8_t> signs_;
 };
 
 enum class NoticeKind { linked, lost, reset, foreign_master, foreign_master_gone, id_conflict, id_shared, too_many };
@@ -137,10 +137,11 @@ private:
 
     void expire(scheduling::Instant now);
     void drop_silent_chargers(scheduling::Instant now);
+    Demand demand_of(const Charger& charger, scheduling::Instant now) const;
     void reallocate(scheduling::Instant now);
     Charger* most_pressing(scheduling::Instant now);
     MasterHeartbeat heartbeat_for(const Charger& charger) const;
-    std::uint8_t limit_command(const Charger& charger) const;
+    static std::uint8_t limit_command(const Charger& charger);
     Step send_heartbeat(Charger& charger, scheduling::Instant now);
     std::optional<Step> send_link_ready(scheduling::Instant now, scheduling::Instant earliest);
     std::optional<Step> send_query(scheduling::Instant now, scheduling::Instant earliest);

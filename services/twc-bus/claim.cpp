@@ -60,7 +60,7 @@ void Claim::answered(int echo_ca, int drawn_ca, std::uint8_t state, scheduling::
     idle_ = idle_since_ && now - *idle_since_ >= idle_after;
 }
 
-int Claim::floor_ca() const { return stops_at_zero_ || idle_ ? 0 : zero_echo_ca; }
+int Claim::floor_ca() const { return stops_at_zero_ || (idle_ && !reserves_) ? 0 : zero_echo_ca; }
 
 int Claim::outstanding_ca() const {
     if (outstanding_.empty()) {
@@ -72,7 +72,7 @@ int Claim::outstanding_ca() const {
 
 int Claim::counted_echo(int echo_ca) const {
     const bool is_echo_of_zero = last_limit_ca_ == 0 && echo_ca <= zero_echo_ca;
-    return idle_ && is_echo_of_zero ? 0 : echo_ca;
+    return idle_ && !reserves_ && is_echo_of_zero ? 0 : echo_ca;
 }
 
 int Claim::offered_ca() const { return std::max(outstanding_ca(), counted_echo(echo_.value_or(0))); }

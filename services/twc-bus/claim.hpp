@@ -29,6 +29,8 @@ public:
     void answered(int echo_ca, int drawn_ca, std::uint8_t state, scheduling::Instant now);
     /// 1 stops at a limit of 0; everything else counts zero_echo_ca then.
     void set_protocol(int protocol) { stops_at_zero_ = protocol == 1; }
+    /// An idle unit counts zero_echo_ca as well: a car may come at any moment.
+    void reserve_for_idle(bool reserve) { reserves_ = reserve; }
 
     bool heard() const { return echo_.has_value(); }
 
@@ -48,7 +50,7 @@ public:
 
 private:
     struct Sent {
-        std::uint64_t number;
+        std::uint64_t number = 0;
         scheduling::Instant at;
     };
 
@@ -58,6 +60,7 @@ private:
     void prove(scheduling::Instant now);
 
     bool stops_at_zero_ = false;
+    bool reserves_ = false;
     std::uint64_t number_ = 0;
     std::deque<Sent> unanswered_;
     std::map<int, std::uint64_t> outstanding_;  ///< limit -> number of the last heartbeat that carried it

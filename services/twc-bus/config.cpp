@@ -163,6 +163,7 @@ Config read_config(const config::Section& root) {
                   .mains = {.voltage_v = mains.number_or("voltage_v", 230, 90, 300),
                             .phases = mains.integer_or("phases", 1, 1, 3)},
                   .state_file = root.text("state_file")};
+    config.limits.reserve_for_idle = limits.flag_or("reserve_for_idle", false);
     if (const auto fuse_a = limits.optional_number("house_fuse_a", 10, largest_wiring_a)) {
         config.house_fuse_ca = centiamps(*fuse_a);
     }

@@ -13,7 +13,9 @@ namespace twc_bus {
 class SerialLink final : public ByteLink {
 public:
     SerialLink(scheduling::EventLoop& loop, std::string device);
-    ~SerialLink() override;
+    SerialLink(const SerialLink&) = delete;
+    SerialLink& operator=(const SerialLink&) = delete;
+    ~SerialLink() override;  // NOLINT(bugprone-exception-escape)
 
     void open(Handlers handlers) override;
     void close() override;

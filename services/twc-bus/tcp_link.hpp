@@ -13,7 +13,9 @@ namespace twc_bus {
 class TcpLink final : public ByteLink {
 public:
     TcpLink(scheduling::EventLoop& loop, std::string host, std::string port);
-    ~TcpLink() override;
+    TcpLink(const TcpLink&) = delete;
+    TcpLink& operator=(const TcpLink&) = delete;
+    ~TcpLink() override;  // NOLINT(bugprone-exception-escape)
 
     void open(Handlers handlers) override;
     void close() override;

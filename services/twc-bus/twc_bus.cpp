@@ -410,7 +410,7 @@ void TwcBus::publish_all() {
     publish_bus();
 }
 
-bool TwcBus::is_online(const Charger& charger, Instant now) const {
+bool TwcBus::is_online(const Charger& charger, Instant now) {
     return charger.linked && charger.last_answer && now - *charger.last_answer <= online_within;
 }
 

@@ -59,7 +59,7 @@ private:
     void publish_charger(const Charger& charger);
     std::string reason(scheduling::Instant now) const;
     std::string link_word(scheduling::Instant now) const;
-    bool is_online(const Charger& charger, scheduling::Instant now) const;
+    static bool is_online(const Charger& charger, scheduling::Instant now);
     void charger_event(UnitId id, const std::string& event_type, nlohmann::json details = nlohmann::json::object());
     void add_metrics(nlohmann::json& metrics) const;
     Published& published(UnitId id);

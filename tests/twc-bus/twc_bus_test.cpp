@@ -15,7 +15,6 @@
 using namespace std::chrono_literals;
 using nlohmann::json;
 using slave_model::Line;
-using slave_model::Slave;
 
 namespace {
 
