@@ -287,7 +287,7 @@ int run_until_stopped(const Description& about, const Arguments& arguments, Sett
 
 int run(const Description& description, int argc, const char* const* argv, const Prepare& prepare) {
     // A handful of small threads: per-thread heaps would only cost memory.
-    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_ARENA_MAX, 1);        // NOLINT(concurrency-mt-unsafe): no other thread yet
     std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c)
     ExitCode code{};
     const auto arguments = parse_arguments(description, argc, argv, code);

@@ -37,7 +37,7 @@ std::string flat_text(const nlohmann::json& value) {
 }  // namespace
 
 StatePublisher::StatePublisher(const Environment& environment, std::string snapshot_topic,
-                               std::vector<contract::FieldTraits> traits, Pace pace)
+                               const std::vector<contract::FieldTraits>& traits, Pace pace)
     : environment_(environment),
       topic_(std::move(snapshot_topic)),
       branch_(without_last_level(topic_)),
@@ -52,7 +52,7 @@ bool StatePublisher::is_worth_publishing(const nlohmann::json& snapshot) const {
     if (published_.is_null() || published_.size() != snapshot.size()) {
         return true;
     }
-    for (const auto& [key, value] : snapshot.items()) {
+    for (const auto& [key, value] : snapshot.items()) {  // NOLINT(readability-use-anyofallof): no range
         const auto traits = traits_.find(key);
         if (traits != traits_.end() && traits->second.is_timing) {
             continue;
@@ -69,15 +69,12 @@ bool StatePublisher::is_worth_publishing(const nlohmann::json& snapshot) const {
 void StatePublisher::update(const nlohmann::json& snapshot) {
     latest_ = snapshot;
     const auto now = environment_.loop.now();
-    if (!published_at_ || now - *published_at_ >= pace_.at_least_every) {
-        publish_now();
-    } else if (!is_worth_publishing(latest_)) {
-        // What waited for its turn has moved back: only the regular repetition is still due.
-        timer_.set(*published_at_ + pace_.at_least_every, [this] { publish_now(); });
-    } else if (now - *published_at_ >= pace_.at_most_every) {
+    // What waited for its turn may have moved back: only the regular repetition is still due then.
+    const auto pause = is_worth_publishing(latest_) ? pace_.at_most_every : pace_.at_least_every;
+    if (!published_at_ || now - *published_at_ >= pause) {
         publish_now();
     } else {
-        timer_.set(*published_at_ + pace_.at_most_every, [this] { publish_now(); });
+        timer_.set(*published_at_ + pause, [this] { publish_now(); });
     }
 }
 

@@ -28,7 +28,7 @@ struct Pace {
 class StatePublisher {
 public:
     StatePublisher(const Environment& environment, std::string snapshot_topic,
-                   std::vector<contract::FieldTraits> traits, Pace pace = {});
+                   const std::vector<contract::FieldTraits>& traits, Pace pace = {});
 
     /// Flat values are scalars: lists become `key/1…`, unknown becomes an empty retained payload.
     void update(const nlohmann::json& snapshot);

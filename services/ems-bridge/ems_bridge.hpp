@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ems-bridge/config.hpp"
@@ -27,7 +28,7 @@ public:
 private:
     // Everything about one source at run time. Its address must stay: callbacks hold it.
     struct Running {
-        Running(const SourceConfig& source, const PlausibleLimits& limits) : config(source), filter(limits) {}
+        Running(SourceConfig source, const PlausibleLimits& limits) : config(std::move(source)), filter(limits) {}
         SourceConfig config;
         Statements statements;
         PlausibilityFilter filter;
@@ -48,11 +49,11 @@ private:
 
     void on_reading(Running& source, const Reading& reading, scheduling::Instant asked_at);
     void on_failure(Running& source, ErrorKind kind, const std::string& what);
-    void on_recovery(Running& source);
+    static void on_recovery(Running& source);
     void on_topic(const std::vector<Running*>& sources, const messaging::Delivery& message);
     nlohmann::json on_push(const messaging::Delivery& command);
     void on_charger(const messaging::Delivery& message);
-    void note_problems(Running& source, const std::vector<std::string>& problems);
+    static void note_problems(Running& source, const std::vector<std::string>& problems);
 
     // Once per turn of the loop, however many samples came in it.
     void picture_changed();

@@ -281,8 +281,8 @@ Mapping read_mapping(const config::Section& section) {
     }
     values.reject_unknown_keys();
     // The balance is made from the others, so it comes last.
-    std::ranges::stable_partition(mapping.rules,
-                                  [](const Rule& rule) { return rule.expression.kind != Kind::balance; });
+    std::stable_partition(mapping.rules.begin(), mapping.rules.end(),
+                          [](const Rule& rule) { return rule.expression.kind != Kind::balance; });
     mapping.time = read_time(section);
     if (values.keys().empty()) {
         section.report("values", "names no quantity");

@@ -44,7 +44,7 @@ std::optional<double> unless(bool not_available, double value) {
 }
 
 std::optional<double> float_value(std::uint32_t bits) {
-    const float value = std::bit_cast<float>(bits);
+    const auto value = std::bit_cast<float>(bits);
     const bool available = std::isfinite(value) && value != std::numeric_limits<float>::lowest();
     return unless(!available, static_cast<double>(value));
 }

@@ -33,9 +33,9 @@ Report<double> number(std::string_view key, std::string_view payload, contract::
 }
 
 struct NumberKey {
-    const char* key;
-    Fact<double> VehicleFacts::*field;
-    contract::Range allowed;
+    const char* key = nullptr;
+    Fact<double> VehicleFacts::*field = nullptr;
+    contract::Range allowed{};
     double factor = 1;
 };
 

@@ -64,7 +64,8 @@ void compare(study::Sky sky, const DayOptions& options, int first_seed, int seed
     double best_kwh = 0;
     double best_starts = 0;
     for (int i = 0; i < seeds; ++i) {
-        const auto day = study::synthetic_day(sky, static_cast<std::uint64_t>(first_seed + i));
+        const auto day =
+            study::synthetic_day(sky, static_cast<std::uint64_t>(first_seed) + static_cast<std::uint64_t>(i));
         add(engine, run_day(day, options, engine_law(config, options)));
         add(timers, run_day(day, options, study::timer_law(options)));
         const auto best = study::optimum(day, options);

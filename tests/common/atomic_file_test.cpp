@@ -1,6 +1,7 @@
 #include "storage/atomic_file.hpp"
 
 #include <csignal>
+#include <functional>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -126,7 +126,7 @@ TEST_CASE("schema: a payload may be neither too long nor too deep") {
     CHECK(refusal<LimitSet>(std::string(256 * 1024 + 1, ' ')) == "payload: 262145 bytes, expected at most 262144");
     CHECK(refusal<LimitSet>(nested(64)).starts_with("payload: got [[["));
     CHECK(refusal<LimitSet>(nested(65)) == "payload: nested deeper than the 64 levels allowed");
-    CHECK(refusal<LimitSet>(nested(128 * 1024)) == "payload: nested deeper than the 64 levels allowed");
+    CHECK(refusal<LimitSet>(nested(std::size_t{128} * 1024)) == "payload: nested deeper than the 64 levels allowed");
     CHECK(refusal<LimitSet>(std::string(100000, '[')) == "payload: nested deeper than the 64 levels allowed");
     CHECK(parse_json(R"("[[[[\"[[[" )") == R"([[[["[[[)");
     CHECK(parse_json("[\"" + std::string(200, '[') + R"(\\"])").is_array());

@@ -133,7 +133,8 @@ expect_given yes policy-engine twc-bus twc/charger/7744/state
 expect_given yes ems-bridge cli twc/ems/input/grid_power/set
 expect_given yes "" policy-engine twc/policy/state
 expect_given no healthcheck policy-engine twc/policy/state
-expect_given no twc-bus ems-bridge twc/ems/state
+expect_given yes twc-bus ems-bridge twc/ems/state
+expect_given no tesla-bridge ems-bridge twc/ems/state
 
 if mosquitto_pub -h 127.0.0.1 -p "$port" -u twc-bus -P wrong -t twc/bus/state -m x >/dev/null 2>&1; then
     echo "FAILED: a wrong password was accepted"

@@ -172,7 +172,9 @@ TEST_CASE_FIXTURE(World,
         {"grid_power", "9e99"}, {"battery_soc", "50"},         {"pv_power", "-1000"},
         {"sun_power", "5"},     {"grid_power", "nan"},         {"grid_power", "\xff\xfe"},
         {"grid_power", "[]"}};
-    for (const auto& [name, payload] : refused) {
+    for (const auto& one : refused) {
+        const auto* name = one.first;
+        const auto* payload = one.second;
         CAPTURE(name);
         CAPTURE(payload);
         events.clear();

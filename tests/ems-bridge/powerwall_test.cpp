@@ -58,7 +58,7 @@ struct Gateway {
         return {.status = data_status, .body = aggregates};
     }
 
-    std::optional<SourceError> failure(Source& source) {
+    static std::optional<SourceError> failure(Source& source) {
         try {
             source.read();
         } catch (const SourceError& error) {

@@ -52,6 +52,7 @@ constexpr Check checks[] = {&check<contract::ServiceInfo>,
 }  // namespace
 
 // The first byte chooses what the rest is to be.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size > 0) {
         const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);

@@ -62,6 +62,7 @@ void attempt(Attempt run) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const Programs programs;
     const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -22,6 +22,7 @@ void check(const Reading& reading) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::vector<std::uint16_t> words;
     for (std::size_t i = 0; i + 1 < size && words.size() < 2000; i += 2) {

@@ -20,6 +20,7 @@ void require(bool claim) {
 
 // Any frame bodies heard by a running master: messages survive a round trip, and what the master then sends is always
 // allowed to leave. Each input byte string is a list of bodies, each led by its length.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     scheduling::Instant now{};
     twc_bus::BusMaster master({.limits = {.wiring_ca = max_ca, .charger_max_ca = max_ca}},

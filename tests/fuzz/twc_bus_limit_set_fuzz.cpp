@@ -5,6 +5,7 @@
 #include "twc-bus/lease.hpp"
 
 // Any payload of bus/limit/set: it is refused with words or gives a lease of bounded length with currents in range.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     twc_bus::Lease lease;
     try {

@@ -13,6 +13,7 @@ void require(bool claim) {
 }  // namespace
 
 // Any bytes from the wire: what is accepted is the same however the bytes are cut, and survives a round trip.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::span stream(data, size);
     twc_bus::FrameDecoder whole(twc_bus::AcceptedLengths::listening);

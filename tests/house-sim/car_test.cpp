@@ -1,5 +1,7 @@
 #include "house-sim/car.hpp"
 
+#include <cmath>
+
 #include <doctest/doctest.h>
 
 namespace house_sim {
@@ -7,7 +9,7 @@ namespace house_sim {
 namespace {
 
 void pass(Car& car, double seconds, double pilot_a, double speed = 1) {
-    for (int i = 0; i < static_cast<int>(seconds * 10 + 0.5); ++i) {
+    for (int i = 0; i < std::lround(seconds * 10); ++i) {
         car.advance({.real_s = 0.1, .day_s = 0.1 * speed}, {.pilot_a = pilot_a, .phases = 1, .voltage_v = {230, 0, 0}});
     }
 }

@@ -119,7 +119,9 @@ TEST_CASE("service: bad commands are refused visibly and change nothing") {
         {"plug", "7744 on x"}, {"fault", "modbus"}, {"fault", "modbus melts"}, {"fault", "modbus error -1"},
         {"paint", "blue"},
     };
-    for (const auto& [what, payload] : cases) {
+    for (const auto& one : cases) {
+        const auto* what = one.first;
+        const auto* payload = one.second;
         CAPTURE(std::string(what));
         CAPTURE(std::string(payload));
         world.events.clear();

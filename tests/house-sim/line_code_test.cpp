@@ -64,7 +64,9 @@ TEST_CASE("line code: malformed frames are refused for the right reason") {
         {"C0 FB E0 77 77 24 33 00 00 00 00 00 00 00 00 00 DB C0", {.bad_escape = 1}},
         {"7C 00 C0", {.too_short = 1}},
     };
-    for (const auto& [stream, refused] : cases) {
+    for (const auto& one : cases) {
+        const auto* stream = one.stream;
+        const auto& refused = one.refused;
         CAPTURE(std::string(stream));
         SegmentReader reader;
         bool accepted = false;

@@ -30,7 +30,7 @@ struct Driver {
 
     void second(double amps) {
         for (const auto& unit : site.line().units()) {
-            const auto centiamps = static_cast<unsigned>(amps * 100 + 0.5);
+            const auto centiamps = static_cast<unsigned>(std::lround(amps * 100));
             const bool settled = unit.limit_a() == amps && amps > 0;
             const auto command = static_cast<std::uint8_t>(settled ? 0 : 9);
             const auto high = static_cast<std::uint8_t>(settled ? 0 : centiamps >> 8U);

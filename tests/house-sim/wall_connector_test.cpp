@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <doctest/doctest.h>
 
 #include "bytes.hpp"
@@ -26,7 +28,7 @@ struct Bench {
     std::optional<Bytes> ask(Bytes message) { return unit.answer(message, now); }
 
     Heartbeat beat(int command = 0, double amps = 0) {
-        const auto centiamps = static_cast<unsigned>(amps * 100 + 0.5);
+        const auto centiamps = static_cast<unsigned>(std::lround(amps * 100));
         const auto answer = ask({0xFB, 0xE0, master >> 8, master & 0xFF, static_cast<std::uint8_t>(unit.id() >> 8),
                                  static_cast<std::uint8_t>(unit.id() & 0xFF), static_cast<std::uint8_t>(command),
                                  static_cast<std::uint8_t>(centiamps >> 8), static_cast<std::uint8_t>(centiamps & 0xFF),
@@ -41,7 +43,7 @@ struct Bench {
     }
 
     void pass(double seconds) {
-        for (int i = 0; i < static_cast<int>(seconds * 10 + 0.5); ++i) {
+        for (int i = 0; i < std::lround(seconds * 10); ++i) {
             now += 100ms;
             unit.advance(now, 0.1, car, {230, 230, 230});
         }
@@ -272,7 +274,10 @@ TEST_CASE("unit: every reply has the length its firmware gives it") {
         {Firmware::v4_4_13, 0xEC, 0}, {Firmware::v4_4_13, 0xEE, 0}, {Firmware::p1, 0xEB, 0},
         {Firmware::p1, 0xEE, 0},
     };
-    for (const auto& [firmware, command, length] : cases) {
+    for (const auto& one : cases) {
+        const auto firmware = one.firmware;
+        const auto command = one.command;
+        const auto length = one.length;
         CAPTURE(static_cast<int>(firmware));
         CAPTURE(static_cast<int>(command));
         Bench bench({.firmware = firmware});

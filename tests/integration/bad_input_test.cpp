@@ -187,6 +187,7 @@ TEST_CASE("bad input: flipped bits on the line are counted, believed by nobody, 
     CHECK(support::eventually(
         [&] {
             const auto metrics = stack.last_json("twc/service/twc-bus/metrics");
+            // NOLINTNEXTLINE(readability-use-anyofallof): no range
             for (const auto& [key, value] : metrics.items()) {
                 if (key.find("checksum") != std::string::npos && value.is_number() && value.get<double>() > 0) {
                     return true;

@@ -61,7 +61,9 @@ TEST_CASE("contract topics: every topic the four services own is there, retained
     REQUIRE(support::eventually([&] { return !stack.last("twc/vehicle/kestrel/state").empty(); }, 20s));
 
     const support::MqttProbe newcomer(stack.broker.port(), {"probe", "probe-password"});
-    for (const auto& [topic, check] : expected_topics()) {
+    for (const auto& expected : expected_topics()) {
+        const auto& topic = expected.first;
+        const auto& check = expected.second;
         CAPTURE(topic);
         const auto message = newcomer.wait_for(
             topic, [](const std::string& text) { return !text.empty(); }, 20s);

@@ -145,10 +145,10 @@ TEST_CASE("override: a charger's own comes before that for all, and each ends by
     Settings settings;
     settings.override_order = Override{.amps = 16, .until = noon + 1h, .source = ""};
     settings.chargers = {{.id = "7744", .override_order = Override{.amps = 10, .until = noon + 10min, .source = ""}}};
-    CHECK(active_override(settings, &settings.chargers[0], noon)->amps == 10);
+    CHECK(active_override(settings, settings.chargers.data(), noon)->amps == 10);
     CHECK(active_override(settings, nullptr, noon)->amps == 16);
-    CHECK(active_override(settings, &settings.chargers[0], noon + 10min)->amps == 16);
-    CHECK(active_override(settings, &settings.chargers[0], noon + 1h) == nullptr);
+    CHECK(active_override(settings, settings.chargers.data(), noon + 10min)->amps == 16);
+    CHECK(active_override(settings, settings.chargers.data(), noon + 1h) == nullptr);
     CHECK_FALSE(drop_ended_overrides(settings, noon));
     CHECK(drop_ended_overrides(settings, noon + 30min));
     CHECK(settings.override_order);

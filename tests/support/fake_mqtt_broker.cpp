@@ -56,7 +56,7 @@ bool FakeMqttBroker::answer(const Socket& peer, const mqtt::Packet& packet) {
 }
 
 bool FakeMqttBroker::welcome(const Socket& peer, const mqtt::Packet& connect) {
-    const int level = connect.body.at(6);
+    const int level = static_cast<unsigned char>(connect.body.at(6));
     {
         const std::scoped_lock lock(mutex_);
         levels_.push_back(level);

@@ -70,12 +70,14 @@ TEST_CASE("TeslaMate: other keys are none of our business") {
 TEST_CASE("TeslaMate: a value nobody would send is refused with key, value and expectation") {
     CHECK_THROWS_WITH_AS(parse_teslamate("battery_level", "full", home, at(7)),
                          R"(battery_level: got "full", expected a number from 0 to 100)", contract::Invalid);
-    for (const auto& [key, payload] :
+    for (const auto& one :
          {std::pair{"battery_level", "101"}, std::pair{"battery_level", "nan"}, std::pair{"battery_level", "57 %"},
           std::pair{"charger_actual_current", "-1"}, std::pair{"plugged_in", "yes"},
           std::pair{"charging_state", "Pondering"}, std::pair{"location", "here"}, std::pair{"location", "[1,2]"},
           std::pair{"location", R"({"latitude":91,"longitude":0})"},
           std::pair{"location", R"({"latitude":"50","longitude":0})"}}) {
+        const auto* key = one.first;
+        const auto* payload = one.second;
         CAPTURE(key);
         CAPTURE(payload);
         CHECK_THROWS_AS(parse_teslamate(key, payload, home, at(7)), contract::Invalid);

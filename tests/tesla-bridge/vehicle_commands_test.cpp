@@ -566,7 +566,7 @@ void check_spacing(const std::vector<Sent>& calls, const Pacing& pacing) {
         }
     }
     const auto check_window = [](const std::vector<Instant>& times, int allowed) {
-        for (std::size_t i = static_cast<std::size_t>(allowed); i < times.size(); ++i) {
+        for (auto i = static_cast<std::size_t>(allowed); i < times.size(); ++i) {
             REQUIRE(times[i] - times[i - static_cast<std::size_t>(allowed)] >= 24h);
         }
     };
