@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fcntl.h>
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <unistd.h>
 
@@ -38,7 +40,6 @@ double percentile(std::vector<double> values, double share) {
 
 struct Cost {
     double resident_mib = 0;
-    double proportional_mib = 0;
     double cpu_s = 0;
 };
 
@@ -55,8 +56,7 @@ double kib_after(const std::string& path, const std::string& key) {
 Cost cost_of(int pid) {
     constexpr double kib_per_mib = 1024;
     const std::string folder = fmt::format("/proc/{}/", pid);
-    Cost cost{.resident_mib = kib_after(folder + "status", "VmRSS:") / kib_per_mib,
-              .proportional_mib = kib_after(folder + "smaps_rollup", "Pss:") / kib_per_mib};
+    Cost cost{.resident_mib = kib_after(folder + "status", "VmRSS:") / kib_per_mib};
     std::ifstream stream(folder + "stat");
     std::string text{std::istreambuf_iterator<char>(stream), {}};
     std::istringstream fields(text.substr(text.rfind(')') + 2));
@@ -69,6 +69,45 @@ Cost cost_of(int pid) {
     fields >> user >> system;
     cost.cpu_s = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
     return cost;
+}
+
+// The memory of several processes, in pages: those of the same place in the same file are one and the same.
+struct Pages {
+    std::set<std::pair<std::string, std::uint64_t>> of_files;  ///< Device and inode, offset.
+    std::uint64_t own = 0;
+};
+
+void add_pages(int pid, Pages& pages) {
+    constexpr std::uint64_t is_present = std::uint64_t{1} << 63U;
+    constexpr std::uint64_t is_of_a_file = std::uint64_t{1} << 61U;
+    const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    std::ifstream maps(fmt::format("/proc/{}/maps", pid));
+    const int pagemap = open(fmt::format("/proc/{}/pagemap", pid).c_str(), O_RDONLY);
+    for (std::string line; std::getline(maps, line);) {
+        std::istringstream words(line);
+        char dash = 0;
+        std::string rights;
+        std::string device;
+        std::string inode;
+        std::uint64_t begin = 0;
+        std::uint64_t end = 0;
+        std::uint64_t offset = 0;
+        words >> std::hex >> begin >> dash >> end >> rights >> offset >> device >> inode;
+        std::vector<std::uint64_t> entries((end - begin) / page);
+        // Whole entries only: streams read what fills their buffer.
+        const auto bytes = pread(pagemap, entries.data(), entries.size() * sizeof(std::uint64_t),
+                                 static_cast<off_t>(begin / page * sizeof(std::uint64_t)));
+        entries.resize(bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof(std::uint64_t));
+        for (const auto entry : entries) {
+            if ((entry & is_present) != 0 && (entry & is_of_a_file) != 0) {
+                pages.of_files.emplace(device + " " + inode, offset);
+            } else if ((entry & is_present) != 0) {
+                ++pages.own;
+            }
+            offset += page;
+        }
+    }
+    close(pagemap);
 }
 
 void measure_reaction(int wanted) {
@@ -139,18 +178,20 @@ void measure_rest() {
     const auto end = Clock::now() + window;
     support::eventually([&] { return Clock::now() >= end; }, window + 5s);
     Cost sum;
+    Pages pages;
     for (const auto& name : Stack::services) {
         const Cost now = cost_of(stack.process(name).pid());
         const double percent = 100 * (now.cpu_s - before[name].cpu_s) / std::chrono::duration<double>(window).count();
-        std::cout << fmt::format("{:14} resident {:5.1f} MiB, proportional {:5.1f} MiB, {:.2f} % of a core\n", name,
-                                 now.resident_mib, now.proportional_mib, percent);
+        std::cout << fmt::format("{:14} resident {:5.1f} MiB, {:.2f} % of a core\n", name, now.resident_mib, percent);
         sum.resident_mib += now.resident_mib;
-        sum.proportional_mib += now.proportional_mib;
         sum.cpu_s += now.cpu_s - before[name].cpu_s;
+        add_pages(stack.process(name).pid(), pages);
     }
-    std::cout << fmt::format("{:14} resident {:5.1f} MiB, proportional {:5.1f} MiB, {:.2f} % of a core\n", "all four",
-                             sum.resident_mib, sum.proportional_mib,
+    std::cout << fmt::format("{:14} resident {:5.1f} MiB, {:.2f} % of a core\n", "sum", sum.resident_mib,
                              100 * sum.cpu_s / std::chrono::duration<double>(window).count());
+    const auto count = static_cast<double>(pages.of_files.size() + pages.own);
+    std::cout << fmt::format("{:14} resident {:5.1f} MiB: what several of them have in memory counted once\n",
+                             "together", count * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20));
 }
 
 }  // namespace
