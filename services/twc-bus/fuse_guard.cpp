@@ -23,7 +23,9 @@ constexpr std::array names{"the house fuse on L1", "the house fuse on L2", "the 
 }  // namespace
 
 void FuseGuard::on_drawn(const std::array<int, 3>& drawn_ca, Instant now) {
-    drawn_.push_back({now, drawn_ca});
+    if (drawn_.empty() || drawn_.back().ca != drawn_ca) {
+        drawn_.push_back({now, drawn_ca});
+    }
     while (drawn_.size() > 1 && drawn_[1].at < now - drawn_kept) {
         drawn_.pop_front();
     }
