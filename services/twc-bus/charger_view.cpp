@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "twc-bus/describe.hpp"
+
 namespace twc_bus {
 
 namespace {
@@ -10,36 +12,9 @@ constexpr double amps(int ca) { return ca / 100.0; }
 
 constexpr std::uint8_t fault_state = 0x02;
 
-// TWC protocol notes, section 5.
-const char* word_for(std::uint8_t state) {
-    switch (state) {
-        case 0x00:
-            return "ready";
-        case 0x01:
-            return "charging";
-        case fault_state:
-            return "fault";
-        case 0x03:
-            return "plugged";
-        case 0x04:
-            return "waiting";
-        case 0x05:
-            return "busy";
-        case 0x06:
-        case 0x07:
-        case 0x09:
-        case 0x0A:
-            return "adjusting";
-        case 0x08:
-            return "starting";
-        default:
-            return "unknown";
-    }
-}
-
 // The state alone is unreliable: whoever draws 1 A is charging.
-const char* state_word(const Charger& charger) {
-    const char* word = word_for(charger.last->state);
+const char* shown_state(const Charger& charger) {
+    const char* word = state_word(charger.last->state);
     const bool contradicted = charger.drawing() && (charger.last->state == 0x00 || charger.last->state == 0x03 ||
                                                     charger.last->state == 0x04 || charger.last->state > 0x0A);
     return contradicted ? "charging" : word;
@@ -104,7 +79,7 @@ contract::ChargerState describe(const Charger& charger, const EnergyTotals& tota
     if (!charger.linked || !charger.last) {
         return state;
     }
-    state.state = state_word(charger);
+    state.state = shown_state(charger);
     state.state_code = charger.last->state;
     state.plugged = inquiry.plugged();
     state.charging = charger.drawing();

@@ -1,4 +1,7 @@
+#include <string_view>
+
 #include "service/run_service.hpp"
+#include "twc-bus/monitor.hpp"
 #include "twc-bus/twc_bus.hpp"
 
 namespace {
@@ -14,9 +17,13 @@ struct Running {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const service::Description about{
-        .name = "twc-bus",
-        .summary = "Master of the RS-485 bus of Tesla Gen 2 Wall Connectors; keeps the current limits."};
+    if (argc > 1 && std::string_view(argv[1]) == "monitor") {
+        return twc_bus::run_monitor(argc - 2, argv + 2);
+    }
+    const service::Description about{.name = "twc-bus",
+                                     .summary =
+                                         "Master of the RS-485 bus of Tesla Gen 2 Wall Connectors; keeps the current "
+                                         "limits. \"twc-bus monitor\" only looks at a line."};
     return service::run(about, argc, argv, [](const config::Section& root) -> service::Start {
         return [config = twc_bus::read_config(root)](service::Process& process) -> std::shared_ptr<void> {
             return std::make_shared<Running>(config, process);
