@@ -165,6 +165,11 @@ private:
         set(CURLOPT_WRITEDATA, &received);
         set(CURLOPT_HEADERFUNCTION, &twc_curl_header);
         set(CURLOPT_HEADERDATA, &received);
+        if (request.digest) {
+            set(CURLOPT_HTTPAUTH, CURLAUTH_DIGEST);
+            set(CURLOPT_USERNAME, request.digest->username.c_str());
+            set(CURLOPT_PASSWORD, request.digest->password.c_str());
+        }
         if (request.method == "HEAD") {
             set(CURLOPT_NOBODY, 1L);  // or libcurl would wait for the body that never comes
         }

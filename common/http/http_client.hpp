@@ -13,11 +13,17 @@ namespace http {
 /// Header names in lower case.
 using Headers = std::multimap<std::string, std::string>;
 
+struct DigestLogin {
+    std::string username;
+    std::string password;
+};
+
 struct Request {
     std::string method = "GET";
     std::string url;
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
+    std::optional<DigestLogin> digest;        ///< The answer to a 401 that asks for it (RFC 7616).
     std::chrono::milliseconds timeout{5000};  ///< For the whole exchange, name look-up included.
 };
 

@@ -48,8 +48,8 @@ std::string header_value(const config::Section& section, const std::string& key,
     return value;
 }
 
-// `auth`: {basic: {username, password_file}}, {bearer_file} or nothing. Templates give secrets as text, already put
-// in place of a parameter that was read from a file.
+// `auth`: {type: basic or digest, username, password_file}, {type: bearer, token_file} or nothing. Templates give
+// secrets as text, already put in place of a parameter that was read from a file.
 void add_login(const config::Section& section, http::Request& request) {
     if (!section.has("auth")) {
         return;
@@ -61,11 +61,16 @@ void add_login(const config::Section& section, http::Request& request) {
     const auto secret = [&](const std::string& key) {
         return header_value(auth, key, auth.has(key) ? auth.text_or(key, "") : auth.secret_file(key));
     };
-    const std::string type = auth.choice("type", {"basic", "bearer"});
+    const std::string type = auth.choice("type", {"basic", "digest", "bearer"});
     if (type == "bearer") {
         request.headers.emplace_back("Authorization", "Bearer " + secret("token"));
     } else {
         const std::string user = header_value(auth, "username", auth.text("username"));
+        if (type == "digest") {
+            request.digest = http::DigestLogin{.username = user, .password = secret("password")};
+            auth.reject_unknown_keys();
+            return;
+        }
         request.headers.emplace_back("Authorization", "Basic " + base64(user + ":" + secret("password")));
     }
     auth.reject_unknown_keys();

@@ -236,3 +236,32 @@ TEST_CASE("http client: a pin is worth nothing without TLS, and that is said") {
     CHECK(failure({.url = server.url()}, {.mode = TlsTrust::Mode::pinned, .pin = "sha256//x"}) ==
           server.url("") + ": a pinned key needs https");
 }
+
+TEST_CASE("http client: answers a digest challenge without showing the password") {
+    std::vector<std::string> requests;
+    const FakeServer server([&](const std::string& request) -> std::string {
+        requests.push_back(request);
+        if (requests.size() == 1) {
+            return "HTTP/1.1 401 Unauthorized\r\nX-Seen: first\r\nWWW-Authenticate: Digest realm=\"meter\", "
+                   "qop=\"auth\", "
+                   "nonce=\"60dc2bdf\", algorithm=SHA-256\r\nContent-Length: 2\r\n\r\nno";
+        }
+        return "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes";
+    });
+    const auto client = CurlHttpClientFactory().make_client({});
+
+    const auto response =
+        client->send({.url = server.url("/status"), .digest = DigestLogin{.username = "me", .password = "pa55word"}});
+
+    CHECK(response.status == 200);
+    CHECK(response.body == "yes");
+    CHECK(response.headers.count("x-seen") == 0);
+    REQUIRE(requests.size() == 2);
+    for (const std::string part : {"Authorization: Digest username=\"me\"", "realm=\"meter\"", "nonce=\"60dc2bdf\"",
+                                   "uri=\"/status\"", "algorithm=SHA-256", "response=\""}) {
+        CAPTURE(part);
+        CHECK(requests[1].find(part) != std::string::npos);
+    }
+    CHECK(requests[0].find("Authorization") == std::string::npos);
+    CHECK((requests[0] + requests[1]).find("pa55word") == std::string::npos);
+}
