@@ -175,8 +175,8 @@ TEST_CASE("http: every bad answer is a failure of its kind and names the place, 
 }
 
 TEST_CASE("http: a slow server and a closed port are transport failures within the time-out") {
+    std::atomic<bool> ending = false;  // outlives the server's threads
     Running server;
-    std::atomic<bool> ending = false;
     server.server.Get("/data", [&](const httplib::Request&, httplib::Response&) {
         while (!ending) {
             std::this_thread::yield();
