@@ -38,6 +38,7 @@ std::vector<SharedLimit> by_conductor(const SharedLimit& limit, bool lines_diffe
         return {limit};
     }
     std::vector<SharedLimit> limits;
+    limits.reserve(every_line.size());
     for (int line = 0; line < 3; ++line) {
         limits.push_back({fmt::format("{} on L{}", limit.name, line + 1), limit.ca, line, limit.members});
     }
@@ -166,30 +167,39 @@ void Allocator::refuse_overfull(const std::vector<Demand>& demands, Contenders& 
     }
 }
 
-// Everyone's share rises by whole amps together; who meets a limit stays there. So the biggest give way first.
-void Allocator::fill(const std::vector<Demand>& demands, Contenders chosen, std::map<UnitId, Grant>& shares,
-                     Instant now) const {
-    for (const auto* demand : chosen) {
-        shares[demand->id] = {.ca = std::min(limits_.charger_min_ca, cap(*demand)), .reason = ""};
-    }
-    const auto exceeded = [&](const SharedLimit& limit, int level_ca) {
-        int total = 0;
-        for (const auto& demand : demands) {
-            if (concerns(limit, demand)) {
-                const bool rises = std::ranges::find(chosen, &demand) != chosen.end();
-                const int share = rises ? std::min(level_ca, cap(demand)) : shares.at(demand.id).ca;
-                total += std::max(share, held_regardless(demand, now));
-            }
+// What the limit would carry were everyone in `rising` at this level.
+int Allocator::total_at(const SharedLimit& limit, int level_ca, const std::vector<Demand>& demands,
+                        const Contenders& rising, const std::map<UnitId, Grant>& shares, Instant now) const {
+    int total = 0;
+    for (const auto& demand : demands) {
+        if (concerns(limit, demand)) {
+            const bool rises = std::ranges::find(rising, &demand) != rising.end();
+            const int share = rises ? std::min(level_ca, cap(demand)) : shares.at(demand.id).ca;
+            total += std::max(share, held_regardless(demand, now));
         }
-        return total > limit.ca;
+    }
+    return total;
+}
+
+// Everyone's share rises by whole amps together; who meets a limit stays there. So the biggest give way first.
+void Allocator::fill(const std::vector<Demand>& demands, Contenders rising, std::map<UnitId, Grant>& shares,
+                     Instant now) const {
+    const auto give = [&](int level_ca) {
+        for (const auto* demand : rising) {
+            shares[demand->id].ca = std::min(level_ca, cap(*demand));
+        }
     };
-    for (int level_ca = limits_.charger_min_ca; !chosen.empty() && level_ca < limits_.charger_max_ca;) {
+    for (const auto* demand : rising) {
+        shares[demand->id].reason.clear();
+    }
+    give(limits_.charger_min_ca);
+    for (int level_ca = limits_.charger_min_ca; !rising.empty() && level_ca < limits_.charger_max_ca;) {
         level_ca = std::min(floor_amps(level_ca) + whole_amp_ca, limits_.charger_max_ca);
         for (const auto& limit : shared_) {
-            if (!exceeded(limit, level_ca)) {
+            if (total_at(limit, level_ca, demands, rising, shares, now) <= limit.ca) {
                 continue;
             }
-            std::erase_if(chosen, [&](const Demand* demand) {
+            std::erase_if(rising, [&](const Demand* demand) {
                 const bool stays = concerns(limit, *demand) && shares.at(demand->id).ca < cap(*demand);
                 if (stays) {
                     shares[demand->id].reason = limit.name;
@@ -197,9 +207,7 @@ void Allocator::fill(const std::vector<Demand>& demands, Contenders chosen, std:
                 return stays;
             });
         }
-        for (const auto* demand : chosen) {
-            shares[demand->id].ca = std::min(level_ca, cap(*demand));
-        }
+        give(level_ca);
     }
 }
 

@@ -89,7 +89,9 @@ private:
                          scheduling::Instant now) const;
     Contenders served(const std::vector<Demand>& demands, Contenders contenders, scheduling::Instant now);
     Contenders fitting(const std::vector<Demand>& demands, Contenders contenders, scheduling::Instant now) const;
-    void fill(const std::vector<Demand>& demands, Contenders chosen, std::map<UnitId, Grant>& shares,
+    int total_at(const SharedLimit& limit, int level_ca, const std::vector<Demand>& demands, const Contenders& rising,
+                 const std::map<UnitId, Grant>& shares, scheduling::Instant now) const;
+    void fill(const std::vector<Demand>& demands, Contenders rising, std::map<UnitId, Grant>& shares,
               scheduling::Instant now) const;
     void remember(const std::vector<Demand>& demands, scheduling::Instant now);
     int held_regardless(const Demand& demand, scheduling::Instant now) const;

@@ -66,7 +66,7 @@ bool is_echoed(int echo_ca, int target_ca) {
 
 }  // namespace
 
-BusMaster::BusMaster(MasterSettings settings, const std::vector<KnownCharger>& known, Instant now)
+BusMaster::BusMaster(const MasterSettings& settings, const std::vector<KnownCharger>& known, Instant now)
     : settings_(settings),
       allocator_(settings.limits),
       listen_until_(known.empty() ? now + settings.listen : now),

@@ -86,7 +86,7 @@ struct MasterStatistics {
 /// frames come out. The line carries one transaction at a time.
 class BusMaster {
 public:
-    BusMaster(MasterSettings settings, const std::vector<KnownCharger>& known, scheduling::Instant now);
+    BusMaster(const MasterSettings& settings, const std::vector<KnownCharger>& known, scheduling::Instant now);
 
     /// The line was opened or lost.
     void on_link(bool up, scheduling::Instant now);

@@ -68,10 +68,10 @@ int centiamps(double amps) { return static_cast<int>(std::lround(amps * 100)); }
 
 // A fail-safe above the wiring limit for three chargers is no danger: when the lease lapses nobody is raised.
 Limits read_limits(const config::Section& section) {
-    const Limits limits{.wiring_ca = centiamps(section.number("wiring_max_a", 5, largest_wiring_a)),
-                        .charger_max_ca = centiamps(section.number("charger_max_a", 5, largest_unit_a)),
-                        .charger_min_ca = centiamps(section.number_or("charger_min_a", 6, 5, 32)),
-                        .failsafe_ca = centiamps(section.number_or("failsafe_a", 6, 0, largest_unit_a))};
+    Limits limits{.wiring_ca = centiamps(section.number("wiring_max_a", 5, largest_wiring_a)),
+                  .charger_max_ca = centiamps(section.number("charger_max_a", 5, largest_unit_a)),
+                  .charger_min_ca = centiamps(section.number_or("charger_min_a", 6, 5, 32)),
+                  .failsafe_ca = centiamps(section.number_or("failsafe_a", 6, 0, largest_unit_a))};
     if (limits.charger_max_ca > limits.wiring_ca) {
         section.report("charger_max_a", fmt::format("{:g} A for one charger is above wiring_max_a, {:g} A for all",
                                                     limits.charger_max_ca / 100.0, limits.wiring_ca / 100.0));

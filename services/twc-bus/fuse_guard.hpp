@@ -43,7 +43,7 @@ private:
     using PerLine = std::array<std::optional<int>, 3>;
     struct Drawn {
         scheduling::Instant at;
-        std::array<int, 3> ca;
+        std::array<int, 3> ca{};
     };
     struct Sample {
         scheduling::Instant measured_at;

@@ -469,6 +469,7 @@ private:
 };
 
 constexpr unsigned seeds_per_case = 16;
+constexpr long all_seeds = 4L * seeds_per_case;
 
 void live_through(unsigned seed, long seconds) {
     CAPTURE(seed);
@@ -489,12 +490,12 @@ void run_seeds(unsigned first) {
     if (const char* chosen = std::getenv("TWC_BUS_SEED")) {          // NOLINT(concurrency-mt-unsafe)
         const auto seed = static_cast<unsigned>(std::atol(chosen));  // NOLINT(cert-err34-c)
         if (seed >= first && seed < first + seeds_per_case) {
-            live_through(seed, seconds_of_all_seeds() / (4 * seeds_per_case));
+            live_through(seed, seconds_of_all_seeds() / all_seeds);
         }
         return;
     }
     for (unsigned seed = first; seed < first + seeds_per_case; ++seed) {
-        live_through(seed, seconds_of_all_seeds() / (4 * seeds_per_case));
+        live_through(seed, seconds_of_all_seeds() / all_seeds);
     }
 }
 
