@@ -92,6 +92,14 @@ Limits read_limits(const config::Section& section) {
     return limits;
 }
 
+// Nobody behind such a limit would ever charge.
+void refuse_below_minimum(const config::Section& section, double max_a, const Limits& limits) {
+    if (centiamps(max_a) < limits.charger_min_ca) {
+        section.report("max_a",
+                       fmt::format("{:g} A is below charger_min_a, {:g} A", max_a, limits.charger_min_ca / 100.0));
+    }
+}
+
 std::set<UnitId> read_members(const config::Section& circuit) {
     std::set<UnitId> members;
     for (const auto& text : circuit.texts_or_none("chargers")) {
@@ -110,8 +118,10 @@ std::set<UnitId> read_members(const config::Section& circuit) {
 void read_circuits(const config::Section& circuits, Limits& limits) {
     for (const auto& name : circuits.keys()) {
         const auto circuit = circuits.section(name);
+        const double max_a = circuit.number("max_a", 5, largest_wiring_a);
+        refuse_below_minimum(circuit, max_a, limits);
         limits.circuits.push_back({.name = "the limit of circuit " + name,
-                                   .ca = centiamps(circuit.number("max_a", 5, largest_wiring_a)),
+                                   .ca = centiamps(max_a),
                                    .line = std::nullopt,
                                    .members = read_members(circuit)});
         circuit.reject_unknown_keys();
@@ -136,6 +146,7 @@ void read_chargers(const config::Section& chargers, Limits& limits) {
         }
         if (const auto max_a = charger.optional_number("max_a", 5, largest_unit_a)) {
             limits.own_max_ca[id.value_or(0)] = centiamps(*max_a);
+            refuse_below_minimum(charger, *max_a, limits);
         }
         if (charger.has("phases")) {
             const int phases = charger.integer("phases", 1, 3);

@@ -114,6 +114,8 @@ TEST_CASE("config: a circuit needs a limit and chargers") {
     REQUIRE(limits.circuits.size() == 1);
     CHECK(limits.circuits[0].ca == 2000);
     CHECK(limits.circuits[0].members == std::set<twc_bus::UnitId>{0x7744, 0x7745});
+    CHECK(mentions(problems_of(with("{max_a: 5, chargers: [\"7744\"]}")), "5 A is below charger_min_a, 6 A"));
+    CHECK(mentions(problems_of(shipped() + "chargers: {\"7744\": {max_a: 5}}"), "5 A is below charger_min_a, 6 A"));
     CHECK(mentions(problems_of(with("{max_a: 20}")), "name the chargers behind this breaker"));
     CHECK(mentions(problems_of(with("{chargers: [\"7744\"]}")), "limits.circuits.garage.max_a"));
     CHECK(mentions(problems_of(with("{max_a: 20, chargers: [garage]}")), "\"garage\" is no charger"));
