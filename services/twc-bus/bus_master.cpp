@@ -403,8 +403,7 @@ void BusMaster::reallocate(Instant now) {
     }
     for (auto& [id, grant] : allocator_.allocate(demands, now, passing_)) {
         auto& charger = chargers_.at(id);
-        const bool untouched = !charger.wish_ca_ && grant.ca >= charger.grant.ca;
-        if (!charger.linked || !charger.claim.heard() || untouched) {
+        if (!charger.linked || !charger.claim.heard() || !charger.wish_ca_) {
             continue;
         }
         charger.urgent_ = charger.urgent_ || grant.ca != charger.grant.ca;

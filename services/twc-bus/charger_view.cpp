@@ -22,6 +22,18 @@ const char* shown_state(const Charger& charger) {
 
 }  // namespace
 
+std::array<int, 3> drawn_by_line(const std::map<UnitId, Charger>& chargers, const Limits& limits, const Mains& mains) {
+    std::array<int, 3> drawn_ca{};
+    for (const auto& [id, charger] : chargers) {
+        const bool known = limits.lines.contains(id) || mains.phases == 1;
+        const Lines lines = limits.lines_of(id);
+        for (std::size_t line = 0; line < lines.size() && known && charger.last; ++line) {
+            drawn_ca.at(line) += lines.at(line) ? charger.last->drawn_ca : 0;
+        }
+    }
+    return drawn_ca;
+}
+
 double power_w(const Charger& charger, const Mains& mains) {
     if (!charger.drawing()) {
         return 0;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <map>
+
 #include "contract/messages.hpp"
 #include "twc-bus/bus_master.hpp"
 #include "twc-bus/session.hpp"
@@ -14,6 +17,10 @@ struct Mains {
 
 /// Drawn now: volts × amps × phases; 0 below 1 A.
 double power_w(const Charger& charger, const Mains& mains);
+
+/// What the chargers draw on each conductor, in hundredths of an amp. Of one whose conductors are not known nothing
+/// counts, unless there is only one.
+std::array<int, 3> drawn_by_line(const std::map<UnitId, Charger>& chargers, const Limits& limits, const Mains& mains);
 
 /// What is wrong with it, in words; none: nothing.
 std::optional<std::string> fault_of(const Charger& charger, const Limits& limits);

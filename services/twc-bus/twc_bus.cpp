@@ -273,20 +273,11 @@ void TwcBus::on_site(const messaging::Delivery& delivery) {
     pump();
 }
 
-// Of a charger whose conductors are not known, nothing is taken for its own: that errs on the safe side.
 void TwcBus::watch_fuse(Instant now) {
     if (!fuse_) {
         return;
     }
-    std::array<int, 3> drawn_ca{};
-    for (const auto& [id, charger] : master_.chargers()) {
-        const bool known = config_.limits.lines.contains(id) || config_.mains.phases == 1;
-        const Lines lines = config_.limits.lines_of(id);
-        for (std::size_t line = 0; line < lines.size() && known && charger.last; ++line) {
-            drawn_ca.at(line) += lines.at(line) ? charger.last->drawn_ca : 0;
-        }
-    }
-    fuse_->on_drawn(drawn_ca, now);
+    fuse_->on_drawn(drawn_by_line(master_.chargers(), config_.limits, config_.mains), now);
     master_.set_surroundings(fuse_->limits(), fuse_->is_blind(now));
 
     const bool overloaded = fuse_->overloaded_line().has_value();

@@ -307,18 +307,15 @@ private:
 
     void talk() {
         std::map<UnitId, int> wishes;
-        std::array<int, 3> drawn{};
         for (const auto& [id, charger] : master_->chargers()) {
             const bool lost = fuse_ && fuse_->is_lost(now_);
             if (charger.claim.heard()) {
                 wishes[id] = setpoints_->wish_ca(id, charger.grant.ca, lost, now_);
             }
-            for (std::size_t line = 0; line < drawn.size() && charger.last && limits_.lines.contains(id); ++line) {
-                drawn.at(line) += limits_.lines_of(id).at(line) ? charger.last->drawn_ca : 0;
-            }
         }
         if (fuse_) {
-            fuse_->on_drawn(drawn, now_);
+            // Three phases: of chargers nobody described, nothing counts.
+            fuse_->on_drawn(drawn_by_line(master_->chargers(), limits_, Mains{.phases = 3}), now_);
             master_->set_surroundings(fuse_->limits(), fuse_->is_blind(now_));
         }
         master_->set_wishes(wishes);
