@@ -297,6 +297,11 @@ std::string Section::secret_file(const std::string& key) const {
 
 bool Section::has(const std::string& key) const { return find(key) != nullptr; }
 
+bool Section::is_list(const std::string& key) const {
+    const auto* value = find(key);
+    return value != nullptr && value->IsSequence();
+}
+
 Section Section::section(const std::string& key) const {
     const auto* value = find(key);
     auto content = std::make_unique<Content>();

@@ -45,6 +45,8 @@ public:
     std::string secret_file(const std::string& key) const;
 
     bool has(const std::string& key) const;
+    /// For what may be one mapping or a list of them.
+    bool is_list(const std::string& key) const;
     /// A missing section is empty: its own getters then report what is missing, with the section's path.
     Section section(const std::string& key) const;
     /// A list of mappings; missing: none.

@@ -35,10 +35,21 @@ struct LimitSet {
     bool operator==(const LimitSet&) const = default;
 };
 
+/// One of several RS-485 lines that one twc-bus serves.
+struct BusLine {
+    std::string link = "opening";  ///< As in BusState.
+    std::string role = "master";   ///< As in BusState.
+    std::vector<std::string> chargers;
+    std::optional<bool> healthy;
+    std::optional<std::string> health;
+    bool operator==(const BusLine&) const = default;
+};
+
 /// `bus/state`
 struct BusState {
     std::optional<WallTime> ts;
-    std::string link = "opening";  ///< opening, ok, no_answer (port open, nobody answers), down (no port)
+    /// opening, ok, no_answer (port open, nobody answers), down (no port). Of several lines: the best.
+    std::string link = "opening";
     std::string role = "master";
     std::vector<std::string> chargers;    ///< linked, sorted
     double granted_a = 0;                 ///< Sum that the chargers may draw at this instant.
@@ -50,14 +61,19 @@ struct BusState {
     std::optional<double> lease_s;  ///< What is left of the lease; null without one.
     bool failsafe = false;          ///< No lease: the fail-safe current is in force.
     bool estop = false;
-    std::string reason;
+    std::string reason;  ///< What keeps chargers from more now.
+    std::optional<bool> healthy;
+    std::optional<std::string> health;  ///< Whether the line works as it should, and if not, what to look at.
+    std::optional<std::map<std::string, BusLine>> lines;  ///< By name, when there are several.
     bool operator==(const BusState&) const = default;
 };
 
 /// `charger/<id>/state`
 struct ChargerState {
     std::optional<WallTime> ts;
-    std::string state = "unknown";  ///< ready, charging, fault, plugged, waiting, busy, starting, adjusting, unknown
+    /// ready, charging, fault, plugged, waiting, busy, starting, adjusting, silenced (gets no heartbeats, so that it
+    /// stops), unknown
+    std::string state = "unknown";
     std::optional<int> state_code;  ///< As sent by the unit (twc-protocol 5).
     std::optional<bool> plugged;
     std::optional<bool> charging;     ///< Draws at least 1 A (twc-protocol 5: the state alone is unreliable).
@@ -208,6 +224,15 @@ struct Schema<LimitSet> {
 };
 
 template <>
+struct Schema<BusLine> {
+    static constexpr auto fields() {
+        using M = BusLine;
+        return std::tuple{Field{"link", &M::link}.one_of(bus_links), Field{"role", &M::role},
+                          Field{"chargers", &M::chargers}, Field{"healthy", &M::healthy}, Field{"health", &M::health}};
+    }
+};
+
+template <>
 struct Schema<BusState> {
     static constexpr auto fields() {
         using M = BusState;
@@ -224,7 +249,10 @@ struct Schema<BusState> {
                           Field{"lease_s", &M::lease_s}.in(any_duration_s).timing().decimals(1),
                           Field{"failsafe", &M::failsafe},
                           Field{"estop", &M::estop},
-                          Field{"reason", &M::reason}};
+                          Field{"reason", &M::reason},
+                          Field{"healthy", &M::healthy},
+                          Field{"health", &M::health},
+                          Field{"lines", &M::lines}};
     }
 };
 
