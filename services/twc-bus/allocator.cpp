@@ -269,6 +269,21 @@ Grant Allocator::without_overload(const Demand& demand, const Grant& share, int 
     return grant;
 }
 
+// Only out of what everybody else leaves even so.
+void Allocator::add_brief_raises(const std::vector<Demand>& demands, std::map<UnitId, Grant>& grants,
+                                 std::map<UnitId, int>& claims) const {
+    for (const auto& demand : demands) {
+        auto& grant = grants.at(demand.id);
+        const bool is_free = demand.briefly_ca && !demand.frozen && grant.ca > 0 && *demand.briefly_ca > grant.ca &&
+                             *demand.briefly_ca <= limits_.max_ca(demand.id) &&
+                             *demand.briefly_ca <= room_beside(demand, demands, claims);
+        if (is_free) {
+            grant = {.ca = *demand.briefly_ca, .reason = "a high limit for seconds, to wake the car"};
+            claims[demand.id] = std::max(claims[demand.id], grant.ca);
+        }
+    }
+}
+
 std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, Instant now,
                                             const std::vector<SharedLimit>& passing) {
     shared_ = configured_;
@@ -285,6 +300,7 @@ std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, 
         grants[id] = without_overload(demand, shares.at(id), room_beside(demand, demands, claims), now);
         claims[id] = std::max(claims[id], grants[id].ca);
     }
+    add_brief_raises(demands, grants, claims);
     return grants;
 }
 

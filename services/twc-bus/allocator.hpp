@@ -45,11 +45,12 @@ struct Limits {
 struct Demand {
     UnitId id = 0;
     int wish_ca = 0;
-    int granted_ca = 0;   ///< The grant so far.
-    int offered_ca = 0;   ///< The largest limit that may be in force in it (Claim).
-    int may_draw_ca = 0;  ///< Never too low (Claim).
-    int certain_ca = 0;   ///< Confirmed (Claim).
-    int floor_ca = 0;     ///< What it may draw when granted nothing (Claim).
+    std::optional<int> briefly_ca{};  ///< Wished instead for seconds, in full or not at all (Spike).
+    int granted_ca = 0;               ///< The grant so far.
+    int offered_ca = 0;               ///< The largest limit that may be in force in it (Claim).
+    int may_draw_ca = 0;              ///< Never too low (Claim).
+    int certain_ca = 0;               ///< Confirmed (Claim).
+    int floor_ca = 0;                 ///< What it may draw when granted nothing (Claim).
     bool heard = false;   ///< It has answered; until then it is granted nothing and counts with may_draw_ca.
     bool idle = false;    ///< No car, or it sleeps.
     bool frozen = false;  ///< Nothing may be raised now (another master, still listening who is there).
@@ -99,6 +100,8 @@ private:
     int cap(const Demand& demand) const;
     int room_beside(const Demand& demand, const std::vector<Demand>& demands,
                     const std::map<UnitId, int>& claims) const;
+    void add_brief_raises(const std::vector<Demand>& demands, std::map<UnitId, Grant>& grants,
+                          std::map<UnitId, int>& claims) const;
     Grant without_overload(const Demand& demand, const Grant& share, int available_ca, scheduling::Instant now);
 
     Limits limits_;

@@ -39,8 +39,12 @@ constexpr auto echo_within = 2s;
 constexpr auto suspicion_lasts = 10s;
 constexpr auto foreign_master_lasts = 60s;
 constexpr auto conflict_repeat = 10s;
+constexpr auto turned_away_lasts = 30s;  // it announces itself every 10 s
 
 constexpr int heartbeats_until_other_command = 3;
+constexpr std::uint8_t heartbeat_command = 0xE0;
+constexpr std::uint8_t close_contactor = 0xB1;
+constexpr std::uint8_t open_contactor = 0xB2;
 constexpr std::size_t delays_kept = 256;
 
 // Sender of a frame only masters send; none for other frames. 0 for the idle announcement, which names nobody.
@@ -68,7 +72,6 @@ bool is_echoed(int echo_ca, int target_ca) {
 
 BusMaster::BusMaster(const MasterSettings& settings, const std::vector<KnownCharger>& known, Instant now)
     : settings_(settings),
-      allocator_(settings.limits),
       listen_until_(known.empty() ? now + settings.listen : now),
       quiet_until_(now),
       link_ready_at_(now) {
@@ -76,14 +79,31 @@ BusMaster::BusMaster(const MasterSettings& settings, const std::vector<KnownChar
         if (chargers_.size() == most_chargers) {
             break;
         }
-        auto& charger = chargers_[remembered.id];
-        charger.id = remembered.id;
+        auto& charger = add(remembered.id, now);
         charger.protocol = remembered.protocol;
         charger.remembered_ca_ = remembered.granted_ca;
-        charger.linked_since_ = now;
-        charger.next_due_ = now;
-        charger.last_sent_ = now;
+        charger.silenced = remembered.silenced;
+        charger.linked = !remembered.silenced;
     }
+}
+
+bool BusMaster::too_many(Instant now) const {
+    return std::ranges::any_of(turned_away_, [&](const auto& item) { return now - item.second < turned_away_lasts; });
+}
+
+Charger& BusMaster::add(UnitId id, Instant now) {
+    auto& charger = chargers_[id];
+    charger.id = id;
+    charger.linked_since_ = now;
+    charger.next_due_ = now;
+    charger.last_sent_ = now;
+    charger.relay_ = RelayGuard(settings_.restart_pause);
+    const auto treatment = settings_.treatments.find(id);
+    if (treatment != settings_.treatments.end()) {
+        charger.spike_ = Spike(treatment->second.spike);
+        charger.stopper_ = Stopper(treatment->second.stop);
+    }
+    return charger;
 }
 
 void BusMaster::on_link(bool up, Instant now) {
@@ -105,7 +125,12 @@ void BusMaster::on_link(bool up, Instant now) {
     }
 }
 
-void BusMaster::on_activity(Instant now) { quiet_until_ = std::max(quiet_until_, now + quiet_after_bytes); }
+void BusMaster::on_activity(Instant now) {
+    quiet_until_ = std::max(quiet_until_, now + quiet_after_bytes);
+    if (transaction_) {
+        transaction_->heard_something = true;
+    }
+}
 
 void BusMaster::queue_link_ready(int first_stage, int second_stage, Instant now) {
     link_ready_.clear();
@@ -116,7 +141,7 @@ void BusMaster::queue_link_ready(int first_stage, int second_stage, Instant now)
 
 std::size_t BusMaster::linked_count() const {
     return static_cast<std::size_t>(
-        std::ranges::count_if(chargers_, [](const auto& item) { return item.second.linked; }));
+        std::ranges::count_if(chargers_, [](const auto& item) { return item.second.linked || item.second.silenced; }));
 }
 
 void BusMaster::set_wishes(const std::map<UnitId, int>& wishes) {
@@ -124,24 +149,6 @@ void BusMaster::set_wishes(const std::map<UnitId, int>& wishes) {
         const auto wish = wishes.find(id);
         charger.wish_ca_ = wish == wishes.end() ? std::nullopt : std::optional(wish->second);
     }
-}
-
-void BusMaster::set_surroundings(std::vector<SharedLimit> passing, bool hold) {
-    passing_ = std::move(passing);
-    hold_ = hold;
-}
-
-int BusMaster::granted_sum_ca() const {
-    int heard = 0;
-    int unheard = 0;
-    for (const auto& [id, charger] : chargers_) {
-        if (charger.claim.heard()) {
-            heard += charger.claim.certain_ca();
-        } else {
-            unheard += settings_.limits.max_ca(id);
-        }
-    }
-    return heard + std::min(unheard, std::max(0, settings_.limits.wiring_ca - heard));
 }
 
 // --- what was heard ---------------------------------------------------------------------------------------------
@@ -174,6 +181,8 @@ std::optional<UnitId> BusMaster::on_body(std::span<const std::uint8_t> body, Ins
     } else if (const auto* vin = std::get_if<VinReport>(&*message)) {
         constexpr std::array parts{Query::vin_1, Query::vin_2, Query::vin_3};
         handle_report(vin->slave, parts.at(static_cast<std::size_t>(vin->part - 1)), *vin, now);
+    } else if (const auto* contactor = std::get_if<ContactorReport>(&*message)) {
+        close_transaction(contactor->slave, contactor->close ? close_contactor : open_contactor, now);
     }
     return std::nullopt;
 }
@@ -191,32 +200,34 @@ void BusMaster::handle(const SlaveLinkReady& message, Instant now) {
         return;
     }
     const bool is_new = !chargers_.contains(message.slave);
-    if ((is_new || !chargers_.at(message.slave).linked) && linked_count() >= most_chargers) {
-        if (std::ranges::find(turned_away_, message.slave) == turned_away_.end()) {
-            turned_away_.push_back(message.slave);
+    const bool is_one_of_ours = !is_new && (chargers_.at(message.slave).linked || chargers_.at(message.slave).silenced);
+    if (!is_one_of_ours && linked_count() >= most_chargers) {
+        if (turned_away_.insert_or_assign(message.slave, now).second) {
             notices_.push_back({NoticeKind::too_many, message.slave, "a fourth charger: the bus carries three"});
         }
         return;
     }
-    auto& charger = chargers_[message.slave];
-    charger.id = message.slave;
+    auto& charger = is_new ? add(message.slave, now) : chargers_.at(message.slave);
     charger.protocol = message.protocol;
     charger.rating_ca = message.rating_ca;
     charger.claim.set_protocol(message.protocol);
     note_sign(charger, message.sign);
+    if (charger.silenced) {
+        return;  // it hears nobody, as it should
+    }
     if (is_new || !charger.linked) {
         charger.linked = true;
         charger.linked_since_ = now;
         charger.last_sent_ = now;
-        charger.announcements_ = 0;
+        charger.announcements = 0;
         charger.next_due_ = now;
-    } else if (charger.claim.heard() && charger.announcements_ == 0) {
+    } else if (charger.claim.heard() && charger.announcements == 0) {
         notices_.push_back({NoticeKind::reset, message.slave, "announced itself again: it was reset or heard nobody"});
     }
     charger.fresh_ = true;
     // Not on every announcement: one that collides with a heartbeat must not add to the traffic.
     charger.next_due_ = std::min(charger.next_due_, now + quiet_after_frame);
-    if (++charger.announcements_ == 2) {
+    if (++charger.announcements == 2) {
         queue_link_ready(0, 2, now);  // some units answer heartbeats only after these
     }
 }
@@ -265,8 +276,15 @@ void BusMaster::handle(const SlaveHeartbeat& message, Instant now) {
     charger.claim.answered(message.limit_ca, message.drawn_ca, message.state, now);
     charger.last = message;
     charger.last_answer = now;
-    charger.announcements_ = 0;
+    charger.announcements = 0;
     charger.inquiry.on_heartbeat(message, now);
+    charger.spike_.on_heartbeat(message, now);
+    charger.stopper_.on_heartbeat(message, charger.inquiry.plugged(), charger.inquiry.vin().has_value(), now);
+    charger.relay_.on_heartbeat(message, now);
+    if (charger.relay_.take_chatter(now)) {
+        notices_.push_back(
+            {NoticeKind::relay_chatter, charger.id, "its contactor closed six times within ten minutes"});
+    }
     charger.reassert_ = charger.reassert_ || changed_state;
     if (is_first) {
         adopt_first_answer(charger);
@@ -274,7 +292,7 @@ void BusMaster::handle(const SlaveHeartbeat& message, Instant now) {
         charger.unechoed_ = is_echoed(message.limit_ca, charger.grant.ca) ? 0 : charger.unechoed_ + 1;
     }
     charger.fresh_ = false;
-    close_transaction(charger.id, std::nullopt, now);
+    close_transaction(charger.id, heartbeat_command, now);
 }
 
 template <class Report>
@@ -288,15 +306,16 @@ void BusMaster::handle_report(UnitId sender, Query query, const Report& report, 
     } else {
         found->second.inquiry.on_report(report);
     }
-    close_transaction(sender, query, now);
+    close_transaction(sender, static_cast<std::uint8_t>(query), now);
 }
 
-void BusMaster::close_transaction(UnitId charger, std::optional<Query> query, Instant now) {
-    if (!query) {
+void BusMaster::close_transaction(UnitId charger, std::uint8_t command, Instant now) {
+    const bool is_heartbeat = command == heartbeat_command;
+    if (is_heartbeat) {
         burst_until_ = now + 2 * quiet_after_frame;
     }
-    if (!transaction_ || transaction_->charger != charger || transaction_->query != query) {
-        statistics_.late_answers += query ? 0U : 1U;
+    if (!transaction_ || transaction_->charger != charger || transaction_->command != command) {
+        statistics_.late_answers += is_heartbeat ? 1U : 0U;
         return;
     }
     const std::chrono::duration<double, std::milli> delay =
@@ -337,6 +356,7 @@ void BusMaster::note_other_master(UnitId id, std::span<const std::uint8_t> body,
 void BusMaster::expire(Instant now) {
     if (transaction_ && now >= transaction_->deadline) {
         ++statistics_.lost_answers;
+        statistics_.collisions += transaction_->heard_something ? 1U : 0U;
         const auto found = chargers_.find(transaction_->charger);
         if (found != chargers_.end() && transaction_->carries_limit) {
             auto& due = found->second.next_due_;
@@ -367,15 +387,22 @@ void BusMaster::drop_silent_chargers(Instant now) {
             queue_link_ready(1, 1, now);
         }
     }
+    for (auto& [id, charger] : chargers_) {
+        charger.off = charger.silenced && now - charger.last_sent_ > off_after_silence;
+    }
     std::erase_if(chargers_, [&](const auto& item) {
-        return !item.second.linked && now - item.second.last_sent_ > off_after_silence;
+        const auto& charger = item.second;
+        return !charger.linked && !charger.silenced && now - charger.last_sent_ > off_after_silence;
     });
 }
 
 Demand BusMaster::demand_of(const Charger& charger, Instant now) const {
     const auto& claim = charger.claim;
     const int hold_ca = charger.grant.ca;
-    int wish_ca = charger.linked ? charger.wish_ca_.value_or(hold_ca) : 0;
+    int wish_ca = charger.linked || charger.off ? charger.wish_ca_.value_or(hold_ca) : 0;
+    if (hold_ca == 0 && charger.relay_.rests(now)) {
+        wish_ca = 0;
+    }
     if (charger.rating_ca && *charger.rating_ca >= settings_.limits.charger_min_ca) {
         wish_ca = std::min(wish_ca, *charger.rating_ca);
     }
@@ -384,9 +411,11 @@ Demand BusMaster::demand_of(const Charger& charger, Instant now) const {
                   .granted_ca = hold_ca,
                   .may_draw_ca = settings_.limits.max_ca(charger.id),
                   .idle = claim.idle(),
-                  .frozen = foreign_until_.has_value() || listening(now) || hold_,
                   .lines = settings_.limits.lines_of(charger.id)};
-    if (claim.heard()) {
+    if (charger.off) {
+        demand.may_draw_ca = 0;
+        demand.heard = true;
+    } else if (claim.heard()) {
         demand.offered_ca = claim.offered_ca();
         demand.may_draw_ca = claim.may_draw_ca();
         demand.certain_ca = claim.certain_ca();
@@ -396,22 +425,115 @@ Demand BusMaster::demand_of(const Charger& charger, Instant now) const {
     return demand;
 }
 
-void BusMaster::reallocate(Instant now) {
+std::vector<Demand> BusMaster::demands(Instant now, bool no_spikes) {
     std::vector<Demand> demands;
-    for (const auto& [id, charger] : chargers_) {
-        demands.push_back(demand_of(charger, now));
+    for (auto& [id, charger] : chargers_) {
+        auto demand = demand_of(charger, now);
+        if (charger.linked && !no_spikes) {
+            demand.briefly_ca = charger.spike_.instead_of(demand.wish_ca, charger.grant.ca, charger.rating_ca, now);
+        }
+        charger.briefly_ca_ = demand.briefly_ca;
+        demands.push_back(demand);
     }
-    for (auto& [id, grant] : allocator_.allocate(demands, now, passing_)) {
-        auto& charger = chargers_.at(id);
+    return demands;
+}
+
+void BusMaster::take_grants(const std::map<UnitId, Grant>& grants, Instant now) {
+    for (auto& [id, charger] : chargers_) {
+        auto grant = grants.at(id);
+        if (charger.off && grant.ca > 0) {
+            end_silence(charger, now);
+        }
         if (!charger.linked || !charger.claim.heard() || !charger.wish_ca_) {
             continue;
         }
-        charger.urgent_ = charger.urgent_ || grant.ca != charger.grant.ca;
+        if (charger.briefly_ca_ && grant.ca != *charger.briefly_ca_) {
+            charger.spike_.refused(now);
+        }
+        if (grant.ca == 0 && *charger.wish_ca_ > 0 && charger.relay_.rests(now)) {
+            grant.reason = "its contactor rests a while after the current ended";
+        }
         if (grant.ca != charger.grant.ca) {
+            charger.urgent_ = true;
             charger.unechoed_ = 0;
         }
         charger.grant = std::move(grant);
     }
+}
+
+// --- stopping a car that goes on at 0 A --------------------------------------------------------------------------
+
+void BusMaster::silence(Charger& charger, Instant now) {
+    charger.stopper_.done(Stopper::Action::fall_silent, now);
+    charger.linked = false;
+    charger.silenced = true;
+    charger.grant = {.ca = 0, .reason = "stopped by silence"};
+    notices_.push_back(
+        {NoticeKind::silenced, charger.id, "gets no heartbeats until it may charge again, so that it stops"});
+}
+
+// As after a link loss: asked first what it works to.
+void BusMaster::end_silence(Charger& charger, Instant now) {
+    charger.silenced = false;
+    charger.off = false;
+    charger.linked = true;
+    charger.fresh_ = true;
+    charger.linked_since_ = now;
+    charger.last_sent_ = now;
+    charger.next_due_ = now;
+}
+
+void BusMaster::notice_refused_stop(const Charger& charger, Stopper::Refusal refusal) {
+    const auto words = [&] {
+        switch (refusal) {
+            case Stopper::Refusal::tesla:
+                return "a Tesla is not stopped by its contactor: it would show a fault; it goes on at what 0 A means "
+                       "to "
+                       "the unit";
+            case Stopper::Refusal::does_not_obey:
+                return "told three times to open its contactor, and current still flows";
+            case Stopper::Refusal::silence_used_up:
+                return "stopped by silence three times since the car was plugged in; once more and it may refuse to "
+                       "charge until it is plugged in again, so it goes on at what 0 A means to the unit";
+        }
+        return "";
+    };
+    notices_.push_back({NoticeKind::stop_refused, charger.id, words()});
+}
+
+void BusMaster::use_last_resorts(Instant now) {
+    for (auto& [id, charger] : chargers_) {
+        const bool judged = charger.linked && charger.claim.heard() && charger.wish_ca_ && !hears_other_master();
+        if (judged && charger.stopper_.due(charger.grant.ca, now) == Stopper::Action::fall_silent) {
+            silence(charger, now);
+        }
+        if (const auto refusal = charger.stopper_.take_refusal()) {
+            notice_refused_stop(charger, *refusal);
+        }
+    }
+}
+
+// Like a question: only when its answer window ends before the next heartbeat is due.
+std::optional<BusMaster::Step> BusMaster::send_contactor_command(Instant now, Instant earliest) {
+    if (earliest == Instant::max() || earliest - now < query_slot || hears_other_master()) {
+        return std::nullopt;
+    }
+    for (auto& [id, charger] : chargers_) {
+        if (!charger.linked || !charger.claim.heard() || !charger.wish_ca_) {
+            continue;
+        }
+        const auto action = charger.stopper_.due(charger.grant.ca, now);
+        const bool closes = action == Stopper::Action::close_contactor;
+        if (!closes && action != Stopper::Action::open_contactor) {
+            continue;
+        }
+        charger.stopper_.done(action, now);
+        notices_.push_back(
+            {NoticeKind::contactor, id, closes ? "told to close its contactor" : "told to open its contactor"});
+        return ask(id, closes ? close_contactor : open_contactor, false,
+                   encode_message(ContactorCommand{.close = closes, .master = settings_.master_id, .slave = id}), now);
+    }
+    return std::nullopt;
 }
 
 Instant BusMaster::earliest_due() const {
@@ -483,18 +605,34 @@ BusMaster::Step BusMaster::send(Bytes body, Instant now) {
     return {.body = std::move(body), .wake = quiet_until_};
 }
 
+void BusMaster::note_gap(Charger& charger, Instant now) {
+    const std::chrono::duration<double, std::milli> gap = now - charger.last_sent_;
+    if (charger.fresh_) {
+        return;  // the line or the unit was away
+    }
+    charger.longest_gap_ms = std::max(charger.longest_gap_ms, gap.count());
+    charger.gaps_ms.push_back(gap.count());
+    if (charger.gaps_ms.size() > delays_kept) {
+        charger.gaps_ms.pop_front();
+    }
+}
+
 BusMaster::Step BusMaster::send_heartbeat(Charger& charger, Instant now) {
     const auto heartbeat = heartbeat_for(charger);
     const bool carries_limit = heartbeat.command != command::no_change;
+    note_gap(charger, now);
     charger.claim.sent(carries_limit ? std::optional<int>(heartbeat.limit_ca) : std::nullopt, now);
     charger.urgent_ = false;
     charger.reassert_ = charger.reassert_ && !carries_limit;
     charger.last_sent_ = now;
     charger.next_due_ = now + heartbeat_period;
     ++statistics_.heartbeats;
-    auto body = encode_message(heartbeat);
-    transaction_ = Transaction{.charger = charger.id,
-                               .query = std::nullopt,
+    return ask(charger.id, heartbeat_command, carries_limit, encode_message(heartbeat), now);
+}
+
+BusMaster::Step BusMaster::ask(UnitId charger, std::uint8_t command, bool carries_limit, Bytes body, Instant now) {
+    transaction_ = Transaction{.charger = charger,
+                               .command = command,
                                .carries_limit = carries_limit,
                                .sent = now,
                                .deadline = now + time_on_wire(body) + answer_window};
@@ -536,26 +674,20 @@ std::optional<BusMaster::Step> BusMaster::send_query(Instant now, Instant earlie
         last_queried_ = charger.id;
         charger.inquiry.asked(*query, now);
         ++statistics_.queries;
-        auto body = encode_message(Request{.query = *query, .master = settings_.master_id, .slave = charger.id});
-        transaction_ = Transaction{.charger = charger.id,
-                                   .query = query,
-                                   .carries_limit = false,
-                                   .sent = now,
-                                   .deadline = now + time_on_wire(body) + answer_window};
-        return send(std::move(body), now);
+        return ask(charger.id, static_cast<std::uint8_t>(*query), false,
+                   encode_message(Request{.query = *query, .master = settings_.master_id, .slave = charger.id}), now);
     }
     return std::nullopt;
 }
 
 BusMaster::Step BusMaster::next(Instant now) {
-    expire(now);
     if (!link_up_) {
         return {.body = std::nullopt, .wake = now + 1s};
     }
-    reallocate(now);
     if (transaction_) {
         return {.body = std::nullopt, .wake = transaction_->deadline};
     }
+    use_last_resorts(now);
     Instant earliest = earliest_due();
     const bool overdue = earliest != Instant::max() && now - earliest > longest_overdue;
     if (now < quiet_until_ && !overdue) {
@@ -565,6 +697,9 @@ BusMaster::Step BusMaster::next(Instant now) {
         return send_heartbeat(*charger, now);
     }
     if (auto step = send_link_ready(now, earliest)) {
+        return *step;
+    }
+    if (auto step = send_contactor_command(now, earliest)) {
         return *step;
     }
     if (auto step = send_query(now, earliest)) {

@@ -22,13 +22,14 @@ const char* shown_state(const Charger& charger) {
 
 }  // namespace
 
-std::array<int, 3> drawn_by_line(const std::map<UnitId, Charger>& chargers, const Limits& limits, const Mains& mains) {
+std::array<int, 3> drawn_by_line(const std::vector<const Charger*>& chargers, const Limits& limits,
+                                 const Mains& mains) {
     std::array<int, 3> drawn_ca{};
-    for (const auto& [id, charger] : chargers) {
-        const bool known = limits.lines.contains(id) || mains.phases == 1;
-        const Lines lines = limits.lines_of(id);
-        for (std::size_t line = 0; line < lines.size() && known && charger.last; ++line) {
-            drawn_ca.at(line) += lines.at(line) ? charger.last->drawn_ca : 0;
+    for (const auto* charger : chargers) {
+        const bool known = limits.lines.contains(charger->id) || mains.phases == 1;
+        const Lines lines = limits.lines_of(charger->id);
+        for (std::size_t line = 0; line < lines.size() && known && charger->last; ++line) {
+            drawn_ca.at(line) += lines.at(line) ? charger->last->drawn_ca : 0;
         }
     }
     return drawn_ca;
@@ -52,6 +53,9 @@ double power_w(const Charger& charger, const Mains& mains) {
 }
 
 std::optional<std::string> fault_of(const Charger& charger, const Limits& limits) {
+    if (charger.silenced) {
+        return std::nullopt;
+    }
     if (!charger.linked) {
         return "does not answer";
     }
@@ -87,6 +91,16 @@ contract::ChargerState describe(const Charger& charger, const EnergyTotals& tota
     state.firmware = inquiry.firmware();
     if (inquiry.lifetime_kwh()) {
         state.lifetime_kwh = *inquiry.lifetime_kwh();
+    }
+    if (charger.silenced) {
+        // Its car is there, as far as anyone knows, and may be charged again.
+        state.state = "silenced";
+        state.plugged = true;
+        state.charging = false;
+        state.granted_a = 0;
+        state.limit_a = 0;
+        state.current_a = 0;
+        state.power_w = 0;
     }
     if (!charger.linked || !charger.last) {
         return state;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <array>
-#include <map>
+#include <vector>
 
 #include "contract/messages.hpp"
 #include "twc-bus/bus_master.hpp"
@@ -20,7 +20,7 @@ double power_w(const Charger& charger, const Mains& mains);
 
 /// What the chargers draw on each conductor, in hundredths of an amp. Of one whose conductors are not known nothing
 /// counts, unless there is only one.
-std::array<int, 3> drawn_by_line(const std::map<UnitId, Charger>& chargers, const Limits& limits, const Mains& mains);
+std::array<int, 3> drawn_by_line(const std::vector<const Charger*>& chargers, const Limits& limits, const Mains& mains);
 
 /// What is wrong with it, in words; none: nothing.
 std::optional<std::string> fault_of(const Charger& charger, const Limits& limits);

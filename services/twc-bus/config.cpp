@@ -64,6 +64,44 @@ UnitId read_master_id(const config::Section& bus) {
     return *id;
 }
 
+LineConfig read_line(const config::Section& bus, std::string name) {
+    LineConfig line{.name = std::move(name),
+                    .port = read_port(bus),
+                    .master_id = read_master_id(bus),
+                    .listen = bus.seconds_or("listen_s", 30, 0, 60)};
+    bus.reject_unknown_keys();
+    return line;
+}
+
+// One mapping, or a list of mappings with a name each.
+std::vector<LineConfig> read_lines(const config::Section& root) {
+    if (!root.is_list("bus")) {
+        return {read_line(root.section("bus"), "")};
+    }
+    std::vector<LineConfig> lines;
+    for (const auto& bus : root.sections("bus")) {
+        auto name = bus.text("name");
+        if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+            bus.report("name",
+                       fmt::format("\"{}\" becomes a level of a topic: lower-case letters, digits, _ and -", name));
+        }
+        auto line = read_line(bus, std::move(name));
+        for (const auto& other : lines) {
+            if (other.name == line.name) {
+                bus.report("name", fmt::format("\"{}\" is the name of another line", line.name));
+            }
+            if (other.port == line.port) {
+                bus.report("port", fmt::format("\"{}\" is the port of line {}", line.port, other.name));
+            }
+        }
+        lines.push_back(std::move(line));
+    }
+    if (lines.empty()) {
+        root.report("bus", "the list is empty: name at least one line");
+    }
+    return lines;
+}
+
 int centiamps(double amps) { return static_cast<int>(std::lround(amps * 100)); }
 
 // A fail-safe above the wiring limit for three chargers is no danger: when the lease lapses nobody is raised.
@@ -137,7 +175,29 @@ Lines lines_from(int line, int phases) {
     return lines;
 }
 
-void read_chargers(const config::Section& chargers, Limits& limits) {
+SpikeSettings read_spike(const config::Section& charger) {
+    if (!charger.has("spike")) {
+        return {};
+    }
+    const auto spike = charger.section("spike");
+    SpikeSettings settings{.on_raise = spike.flag_or("on_raise", false),
+                           .when_stuck = spike.flag_or("when_stuck", false),
+                           .ca = std::nullopt};
+    if (const auto amps = spike.optional_number("a", 6, largest_unit_a)) {
+        settings.ca = centiamps(*amps);
+    }
+    spike.reject_unknown_keys();
+    return settings;
+}
+
+Treatment read_treatment(const config::Section& charger) {
+    static const std::map<std::string, StopMeans> means{
+        {"limit", StopMeans::limit}, {"contactor", StopMeans::contactor}, {"silence", StopMeans::silence}};
+    return {.stop = means.at(charger.choice_or("stop", "limit", {"limit", "contactor", "silence"})),
+            .spike = read_spike(charger)};
+}
+
+void read_chargers(const config::Section& chargers, Limits& limits, Care& care) {
     for (const auto& text : chargers.keys()) {
         const auto charger = chargers.section(text);
         const auto id = unit_id_from_text(text);
@@ -156,6 +216,7 @@ void read_chargers(const config::Section& chargers, Limits& limits) {
         } else if (charger.has("line")) {
             charger.report("line", "says nothing without phases");
         }
+        care.treatments[id.value_or(0)] = read_treatment(charger);
         charger.reject_unknown_keys();
     }
 }
@@ -163,27 +224,34 @@ void read_chargers(const config::Section& chargers, Limits& limits) {
 }  // namespace
 
 Config read_config(const config::Section& root) {
-    const auto bus = root.section("bus");
     const auto limits = root.section("limits");
     const auto mains = root.section("mains");
-    Config config{.port = read_port(bus),
-                  .master_id = read_master_id(bus),
-                  .listen = bus.seconds_or("listen_s", 30, 0, 60),
+    Config config{.lines = read_lines(root),
                   .limits = read_limits(limits),
                   .house_fuse_ca = std::nullopt,
                   .mains = {.voltage_v = mains.number_or("voltage_v", 230, 90, 300),
                             .phases = mains.integer_or("phases", 1, 1, 3)},
                   .state_file = root.text("state_file")};
+    config.care.restart_pause = limits.seconds_or("restart_pause_s", 60, 0, 600);
     config.limits.reserve_for_idle = limits.flag_or("reserve_for_idle", false);
     if (const auto fuse_a = limits.optional_number("house_fuse_a", 10, largest_wiring_a)) {
         config.house_fuse_ca = centiamps(*fuse_a);
     }
     read_circuits(limits.section("circuits"), config.limits);
-    read_chargers(root.section("chargers"), config.limits);
-    bus.reject_unknown_keys();
+    read_chargers(root.section("chargers"), config.limits, config.care);
     limits.reject_unknown_keys();
     mains.reject_unknown_keys();
     return config;
+}
+
+std::set<UnitId> contactor_chargers(const Care& care) {
+    std::set<UnitId> ids;
+    for (const auto& [id, treatment] : care.treatments) {
+        if (treatment.stop == StopMeans::contactor) {
+            ids.insert(id);
+        }
+    }
+    return ids;
 }
 
 std::unique_ptr<ByteLink> make_link(const std::string& port, scheduling::EventLoop& loop) {

@@ -9,18 +9,29 @@
 #include "twc-bus/allocator.hpp"
 #include "twc-bus/byte_link.hpp"
 #include "twc-bus/charger_view.hpp"
+#include "twc-bus/fleet.hpp"
 
 namespace twc_bus {
 
-struct Config {
+/// One RS-485 line.
+struct LineConfig {
+    std::string name;  ///< Empty when there is only one.
     std::string port;  ///< A serial device, or tcp://host:port.
     UnitId master_id = 0x7777;
     std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
+};
+
+struct Config {
+    std::vector<LineConfig> lines;
     Limits limits;
+    Care care;
     std::optional<int> house_fuse_ca;  ///< Guarded with the phase currents of `ems/state`.
     Mains mains;
     std::filesystem::path state_file;
 };
+
+/// Chargers that are stopped by FC B2.
+std::set<UnitId> contactor_chargers(const Care& care);
 
 /// Problems are reported through the section.
 Config read_config(const config::Section& root);

@@ -7,11 +7,17 @@
 namespace {
 
 struct Running {
-    Running(const twc_bus::Config& config, service::Process& process)
-        : link(twc_bus::make_link(config.port, process.event_loop)), bus(config, process.environment, *link) {}
+    Running(const twc_bus::Config& config, service::Process& process) {
+        std::vector<twc_bus::ByteLink*> ends;
+        for (const auto& line : config.lines) {
+            links.push_back(twc_bus::make_link(line.port, process.event_loop));
+            ends.push_back(links.back().get());
+        }
+        bus.emplace(config, process.environment, ends);
+    }
 
-    std::unique_ptr<twc_bus::ByteLink> link;
-    twc_bus::TwcBus bus;
+    std::vector<std::unique_ptr<twc_bus::ByteLink>> links;
+    std::optional<twc_bus::TwcBus> bus;
 };
 
 }  // namespace

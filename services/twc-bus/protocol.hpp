@@ -125,7 +125,7 @@ struct VinReport {
     bool operator==(const VinReport&) const = default;
 };
 
-/// FC B1 and FC B2. Known so that other masters are understood; never sent.
+/// FC B1 and FC B2. Sent only to chargers that are set to be stopped so (StopMeans::contactor).
 struct ContactorCommand {
     bool close = false;
     UnitId master = 0;

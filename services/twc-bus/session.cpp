@@ -11,6 +11,9 @@ using namespace std::chrono_literals;
 // After a longer gap nobody knows what was drawn; a unit without master stops within 30 s.
 constexpr scheduling::Duration longest_gap = 30s;
 
+// The biggest unit on three phases.
+constexpr double highest_power_kw = 80 * 3 * 0.277;
+
 }  // namespace
 
 void SessionMeter::add_energy(const Reading& reading) {
@@ -24,6 +27,26 @@ void SessionMeter::add_energy(const Reading& reading) {
         }
     }
     before_ = reading;
+}
+
+void SessionMeter::on_unit_counter(std::uint32_t unit_kwh, scheduling::WallTime wall_now) {
+    auto& mark = totals_.mark;
+    if (mark && mark->unit_kwh == unit_kwh) {
+        return;
+    }
+    if (mark && unit_kwh > mark->unit_kwh) {
+        // Both ends of the counter are cut to whole kWh: what is sure to have flowed is one less.
+        const double sure_kwh = unit_kwh - mark->unit_kwh - 1;
+        const double missing_kwh = sure_kwh - (totals_.energy_kwh - mark->energy_kwh);
+        const std::chrono::duration<double, std::ratio<3600>> passed = wall_now - mark->at;
+        if (missing_kwh > 0 && missing_kwh <= passed.count() * highest_power_kw) {
+            totals_.energy_kwh += missing_kwh;
+            if (totals_.in_session) {
+                totals_.session_kwh = totals_.session_kwh.value_or(0) + missing_kwh;
+            }
+        }
+    }
+    mark = CounterMark{.unit_kwh = static_cast<double>(unit_kwh), .energy_kwh = totals_.energy_kwh, .at = wall_now};
 }
 
 std::vector<SessionEvent> SessionMeter::on_reading(const Reading& reading) {

@@ -13,7 +13,11 @@ namespace twc_bus {
 struct SavedCharger {
     std::optional<int> protocol;
     int granted_ca = 0;
-    bool linked = false;  ///< To be heartbeated at once after a restart.
+    /// To be heartbeated at once after a restart. Also one that stopped answering, as long as it may still hold what
+    /// it was granted: forgotten, that would be given away.
+    bool linked = false;
+    bool silenced = false;  ///< Charger::silenced
+    std::string line;       ///< Where: LineConfig::name.
     EnergyTotals totals;
     bool operator==(const SavedCharger&) const = default;
 };

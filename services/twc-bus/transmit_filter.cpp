@@ -7,9 +7,12 @@ namespace twc_bus {
 
 namespace {
 
-std::optional<std::string> refusal_of_heartbeat(std::span<const std::uint8_t> body, int max_ca) {
+UnitId receiver_of(std::span<const std::uint8_t> body) { return static_cast<UnitId>((body[4] << 8) | body[5]); }
+
+std::optional<std::string> refusal_of_heartbeat(std::span<const std::uint8_t> body, const Limits& limits) {
     const std::uint8_t command = body[6];
     const int limit_ca = (body[7] << 8) | body[8];
+    const int max_ca = limits.max_ca(receiver_of(body));
     if (command != 0x00 && command != 0x05 && command != 0x08 && command != 0x09) {
         return fmt::format("heartbeat command {:02X} is not on the list", command);
     }
@@ -24,7 +27,7 @@ std::optional<std::string> refusal_of_heartbeat(std::span<const std::uint8_t> bo
 
 }  // namespace
 
-std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, int max_ca) {
+std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, const TransmitRules& rules) {
     if (body.size() != 13 && body.size() != 15) {
         return fmt::format("a body of {} bytes", body.size());
     }
@@ -39,14 +42,20 @@ std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, i
         case 0xFBF1:
             return std::nullopt;
         case 0xFBE0:
-            return refusal_of_heartbeat(body, max_ca);
+            return refusal_of_heartbeat(body, rules.limits);
+        case 0xFCB1:
+        case 0xFCB2:
+            if (!rules.contactor_commands.contains(receiver_of(body))) {
+                return fmt::format("{:02X} {:02X} to a charger without stop: contactor", body[0], body[1]);
+            }
+            return std::nullopt;
         default:
             return fmt::format("{:02X} {:02X} is not on the list", body[0], body[1]);
     }
 }
 
 bool Transmitter::send(std::span<const std::uint8_t> body) {
-    if (const auto refusal = refusal_to_send(body, max_ca_)) {
+    if (const auto refusal = refusal_to_send(body, rules_)) {
         ++refused_;
         spdlog::error("frame not sent: {}", *refusal);
         return false;

@@ -2,24 +2,32 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 
+#include "twc-bus/allocator.hpp"
 #include "twc-bus/byte_link.hpp"
 
 /// The lowest transmit layer. Some frames destroy a Wall Connector for good and no unit clamps a limit to its
 /// rating (TWC protocol notes, sections 4 and 8), so everything that is not known to be harmless is refused here.
 namespace twc_bus {
 
+/// What depends on the configuration.
+struct TransmitRules {
+    Limits limits;                        ///< The most each charger is ever offered.
+    std::set<UnitId> contactor_commands;  ///< Chargers that may get FC B1 and FC B2.
+};
+
 /// Why this body must not be sent; none when it may. Allowed are FC E1, FB E2, FB E0 with command 00, 05, 08 or 09
-/// and at most `max_ca`, and the requests FB EB, EC, ED, EE, EF and F1; each with a body of 13 or 15 bytes.
-std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, int max_ca);
+/// and at most what its receiver may ever have, the requests FB EB, EC, ED, EE, EF and F1, and FC B1 and FC B2 to
+/// chargers named for it; each with a body of 13 or 15 bytes.
+std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, const TransmitRules& rules);
 
 /// The only way to write to the byte link.
 class Transmitter {
 public:
-    /// `max_ca`: the most any charger may ever be offered, in hundredths of an amp.
-    Transmitter(ByteLink& link, int max_ca) : link_(link), max_ca_(max_ca) {}
+    Transmitter(ByteLink& link, TransmitRules rules) : link_(link), rules_(std::move(rules)) {}
 
     /// False, and nothing is written, when the body is refused.
     bool send(std::span<const std::uint8_t> body);
@@ -32,7 +40,7 @@ public:
 
 private:
     ByteLink& link_;
-    int max_ca_;
+    TransmitRules rules_;
     std::uint64_t sent_ = 0;
     std::uint64_t refused_ = 0;
 };

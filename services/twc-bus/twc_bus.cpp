@@ -40,14 +40,20 @@ SavedState load_state(const std::filesystem::path& file) {
     }
 }
 
-std::vector<KnownCharger> linked_chargers(const SavedState& saved) {
-    std::vector<KnownCharger> known;
-    for (const auto& [id, charger] : saved.chargers) {
-        if (charger.linked) {
-            known.push_back({.id = id, .protocol = charger.protocol, .granted_ca = charger.granted_ca});
+std::vector<FleetLine> fleet_lines(const std::vector<LineConfig>& lines, const SavedState& saved) {
+    std::vector<FleetLine> fleet;
+    for (const auto& line : lines) {
+        FleetLine& one = fleet.emplace_back(FleetLine{.master_id = line.master_id, .listen = line.listen, .known = {}});
+        for (const auto& [id, charger] : saved.chargers) {
+            if ((charger.linked || charger.silenced) && charger.line == line.name) {
+                one.known.push_back({.id = id,
+                                     .protocol = charger.protocol,
+                                     .granted_ca = charger.granted_ca,
+                                     .silenced = charger.silenced});
+            }
         }
     }
-    return known;
+    return fleet;
 }
 
 const char* name_of(SessionEvent event) {
@@ -82,6 +88,14 @@ const char* name_of(NoticeKind kind) {
             return "id_shared";
         case NoticeKind::too_many:
             return "too_many_chargers";
+        case NoticeKind::relay_chatter:
+            return "relay_chatter";
+        case NoticeKind::contactor:
+            return "contactor_command";
+        case NoticeKind::silenced:
+            return "charger_silenced";
+        case NoticeKind::stop_refused:
+            return "stop_refused";
     }
     return "";
 }
@@ -96,15 +110,13 @@ double percentile(std::vector<double> values, double share) {
 TwcBus::Published::Published(const service::Environment& environment, const std::string& topic)
     : state(service::make_state_publisher<contract::ChargerState>(environment, topic, charger_pace)) {}
 
-TwcBus::TwcBus(Config config, service::Environment& environment, ByteLink& link)
+TwcBus::TwcBus(Config config, service::Environment& environment, const std::vector<ByteLink*>& links)
     : config_(std::move(config)),
       environment_(environment),
       started_(environment.loop.now()),
       saved_(load_state(config_.state_file)),
       setpoints_(config_.limits, saved_.estop, started_),
-      master_({.master_id = config_.master_id, .limits = config_.limits, .listen = config_.listen},
-              linked_chargers(saved_), started_),
-      transmitter_(link, config_.limits.charger_max_ca),
+      fleet_(config_.limits, fleet_lines(config_.lines, saved_), started_, config_.care),
       host_(environment, [this](nlohmann::json& metrics) { add_metrics(metrics); }),
       bus_state_(
           service::make_state_publisher<contract::BusState>(environment, environment.topics.bus_state(), bus_pace)),
@@ -129,13 +141,22 @@ TwcBus::TwcBus(Config config, service::Environment& environment, ByteLink& link)
     }
     scope_.call_every(publish_period, [this] { publish_all(); });
     scope_.call_every(save_period, [this] { save_if_changed(); });
-    open_link();
+    for (std::size_t index = 0; index < config_.lines.size(); ++index) {
+        lines_.emplace_back(
+            config_.lines[index], *links.at(index),
+            TransmitRules{.limits = config_.limits, .contactor_commands = contactor_chargers(config_.care)});
+    }
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        open_link(index);
+    }
     pump();
     publish_all();
 }
 
 TwcBus::~TwcBus() {
-    transmitter_.close();
+    for (auto& line : lines_) {
+        line.transmitter.close();
+    }
     for (auto& [id, shown] : published_) {
         environment_.bus.publish({.topic = environment_.topics.charger_availability(to_text(id)),
                                   .payload = "offline",
@@ -155,34 +176,35 @@ TwcBus::Published& TwcBus::published(UnitId id) {
 
 // --- the line ---------------------------------------------------------------------------------------------------
 
-void TwcBus::open_link() {
-    transmitter_.open({.bytes = [this](std::span<const std::uint8_t> bytes) { on_bytes(bytes); },
-                       .up =
-                           [this] {
-                               spdlog::info("{}: open", config_.port);
-                               link_reason_.clear();
-                               was_up_ = true;
-                               decoder_.reset();
-                               master_.on_link(true, environment_.loop.now());
-                               pump();
-                               publish_bus();
-                           },
-                       .down =
-                           [this](const std::string& why) {
-                               spdlog::warn("{}", why);
-                               link_reason_ = why;
-                               link_losses_ += master_.link_up() ? 1U : 0U;
-                               master_.on_link(false, environment_.loop.now());
-                               pump();
-                               publish_bus();
-                           }});
+void TwcBus::open_link(std::size_t index) {
+    lines_[index].transmitter.open(
+        {.bytes = [this, index](std::span<const std::uint8_t> bytes) { on_bytes(index, bytes); },
+         .up = [this, index] { on_link(index, true, ""); },
+         .down = [this, index](const std::string& why) { on_link(index, false, why); }});
 }
 
-void TwcBus::on_bytes(std::span<const std::uint8_t> bytes) {
+void TwcBus::on_link(std::size_t index, bool up, const std::string& why) {
+    auto& line = lines_[index];
+    if (up) {
+        spdlog::info("{}: open", line.config.port);
+        line.was_up = true;
+        line.decoder.reset();
+    } else {
+        spdlog::warn("{}", why);
+        line.losses += fleet_.line(index).link_up() ? 1U : 0U;
+    }
+    line.reason = why;
+    fleet_.on_link(index, up, environment_.loop.now());
+    pump();
+    publish_bus();
+}
+
+void TwcBus::on_bytes(std::size_t index, std::span<const std::uint8_t> bytes) {
     const Instant now = environment_.loop.now();
-    master_.on_activity(now);
-    for (const auto& body : decoder_.feed(bytes)) {
-        if (const auto answered = master_.on_body(body, now)) {
+    lines_[index].bytes += bytes.size();
+    fleet_.on_activity(index, now);
+    for (const auto& body : lines_[index].decoder.feed(bytes)) {
+        if (const auto answered = fleet_.on_body(index, body, now)) {
             on_answer(*answered);
         }
     }
@@ -190,8 +212,11 @@ void TwcBus::on_bytes(std::span<const std::uint8_t> bytes) {
 }
 
 void TwcBus::on_answer(UnitId id) {
-    const auto& charger = master_.chargers().at(id);
+    const auto& charger = *fleet_.find(id);
     auto& shown = published(id);
+    if (const auto unit_kwh = charger.inquiry.lifetime_kwh()) {
+        shown.meter.on_unit_counter(*unit_kwh, environment_.loop.wall_now());
+    }
     const auto events = shown.meter.on_reading({.power_w = power_w(charger, config_.mains),
                                                 .plugged = charger.inquiry.plugged(),
                                                 .now = environment_.loop.now(),
@@ -212,20 +237,24 @@ void TwcBus::pump() {
     const Instant now = environment_.loop.now();
     watch_lease(now);
     watch_fuse(now);
-    master_.set_wishes(wishes(now));
-    auto step = master_.next(now);
-    while (step.body) {
-        transmitter_.send(*step.body);
-        step = master_.next(now);
+    fleet_.set_wishes(wishes(now));
+    fleet_.allow_spikes(setpoints_.lease().in_force(now) && !setpoints_.estop());
+    Instant wake = std::min(setpoints_.changes_at(now), fuse_ ? fuse_->changes_at(now) : Instant::max());
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        auto step = fleet_.next(index, now);
+        while (step.body) {
+            lines_[index].transmitter.send(*step.body);
+            step = fleet_.next(index, now);
+        }
+        wake = std::min(wake, step.wake);
     }
     handle_notices();
-    const Instant fuse_change = fuse_ ? fuse_->changes_at(now) : Instant::max();
-    timer_.set(std::min({step.wake, setpoints_.changes_at(now), fuse_change}), [this] { pump(); });
+    timer_.set(wake, [this] { pump(); });
 
     std::set<UnitId> granted_nothing;
-    for (const auto& [id, charger] : master_.chargers()) {
-        if (charger.claim.heard() && charger.grant.ca == 0) {
-            granted_nothing.insert(id);
+    for (const auto* charger : fleet_.chargers()) {
+        if (charger->claim.heard() && charger->grant.ca == 0) {
+            granted_nothing.insert(charger->id);
         }
     }
     if (granted_nothing != granted_nothing_) {
@@ -236,11 +265,11 @@ void TwcBus::pump() {
 
 std::map<UnitId, int> TwcBus::wishes(Instant now) {
     std::map<UnitId, int> wishes;
-    for (const auto& [id, charger] : master_.chargers()) {
-        if (!charger.claim.heard()) {
+    for (const auto* charger : fleet_.chargers()) {
+        if (!charger->claim.heard() && !charger->silenced) {
             continue;
         }
-        wishes[id] = setpoints_.wish_ca(id, charger.grant.ca, fuse_ && fuse_->is_lost(now), now);
+        wishes[charger->id] = setpoints_.wish_ca(charger->id, charger->grant.ca, fuse_ && fuse_->is_lost(now), now);
     }
     return wishes;
 }
@@ -277,8 +306,8 @@ void TwcBus::watch_fuse(Instant now) {
     if (!fuse_) {
         return;
     }
-    fuse_->on_drawn(drawn_by_line(master_.chargers(), config_.limits, config_.mains), now);
-    master_.set_surroundings(fuse_->limits(), fuse_->is_blind(now));
+    fuse_->on_drawn(drawn_by_line(fleet_.chargers(), config_.limits, config_.mains), now);
+    fleet_.set_surroundings(fuse_->limits(), fuse_->is_blind(now));
 
     const bool overloaded = fuse_->overloaded_line().has_value();
     if (overloaded && !fuse_overloaded_) {
@@ -291,7 +320,7 @@ void TwcBus::watch_fuse(Instant now) {
 }
 
 void TwcBus::handle_notices() {
-    for (const auto& notice : master_.take_notices()) {
+    for (const auto& notice : fleet_.take_notices()) {
         const bool is_good = notice.kind == NoticeKind::linked || notice.kind == NoticeKind::foreign_master_gone;
         spdlog::log(is_good ? spdlog::level::info : spdlog::level::warn, "{}: {}", to_text(notice.id), notice.words);
         host_.event(name_of(notice.kind), {{"charger", to_text(notice.id)}, {"reason", notice.words}});
@@ -315,7 +344,7 @@ nlohmann::json TwcBus::on_limit_set(const messaging::Delivery& command) {
     std::vector<std::string> unknown;
     for (const auto& [name, amps] : limits.chargers) {
         const auto id = unit_id_from_text(name);
-        if (!id || name != to_text(*id) || (!master_.chargers().contains(*id) && !published_.contains(*id))) {
+        if (!id || name != to_text(*id) || (fleet_.find(*id) == nullptr && !published_.contains(*id))) {
             unknown.push_back(name);
         }
     }
@@ -386,12 +415,12 @@ void TwcBus::watch_lease(Instant now) {
 // --- state ------------------------------------------------------------------------------------------------------
 
 void TwcBus::publish_all() {
-    for (const auto& [id, charger] : master_.chargers()) {
-        publish_charger(charger);
+    for (const auto* charger : fleet_.chargers()) {
+        publish_charger(*charger);
     }
     // Known from the file or lost since: their counters stay visible.
     for (auto& [id, shown] : published_) {
-        if (!master_.chargers().contains(id)) {
+        if (fleet_.find(id) == nullptr) {
             Charger absent;
             absent.id = id;
             absent.linked = false;
@@ -402,6 +431,9 @@ void TwcBus::publish_all() {
 }
 
 bool TwcBus::is_online(const Charger& charger, Instant now) {
+    if (charger.silenced) {
+        return true;
+    }
     return charger.linked && charger.last_answer && now - *charger.last_answer <= online_within;
 }
 
@@ -429,11 +461,13 @@ void TwcBus::publish_charger(const Charger& charger) {
     }
 }
 
-std::string TwcBus::link_word(Instant now) const {
-    if (!master_.link_up()) {
-        return was_up_ || link_reason_ != "opening the port" ? "down" : "opening";
+std::string TwcBus::link_word(std::size_t index, Instant now) const {
+    const auto& line = lines_[index];
+    const auto& master = fleet_.line(index);
+    if (!master.link_up()) {
+        return line.was_up || line.reason != "opening the port" ? "down" : "opening";
     }
-    const bool any_answer = std::ranges::any_of(master_.chargers(), [&](const auto& item) {
+    const bool any_answer = std::ranges::any_of(master.chargers(), [&](const auto& item) {
         const auto& answer = item.second.last_answer;
         return answer && now - *answer <= no_answer_after;
     });
@@ -441,13 +475,13 @@ std::string TwcBus::link_word(Instant now) const {
 }
 
 std::string TwcBus::reason(Instant now) const {
-    if (!master_.link_up()) {
-        return link_reason_;
+    if (!fleet_.any_link_up()) {
+        return lines_.front().reason;
     }
     if (setpoints_.estop()) {
         return "emergency stop";
     }
-    if (master_.hears_other_master()) {
+    if (fleet_.hears_other_master()) {
         return "another master is on the bus: nothing is offered beside it";
     }
     if (failsafe_) {
@@ -461,23 +495,74 @@ std::string TwcBus::reason(Instant now) const {
     if (fuse_ && fuse_->is_blind(now)) {
         return "no fresh phase currents of the house: nothing is raised";
     }
-    if (master_.listening(now)) {
+    if (fleet_.listening(now)) {
         return "listening who is on the bus before anything is offered";
     }
-    for (const auto& [id, charger] : master_.chargers()) {
-        if (!charger.grant.reason.empty()) {
-            return fmt::format("{}: {}", to_text(id), charger.grant.reason);
+    for (const auto* charger : fleet_.chargers()) {
+        if (!charger->grant.reason.empty()) {
+            return fmt::format("{}: {}", to_text(charger->id), charger->grant.reason);
         }
     }
     return setpoints_.lease().in_force(now) ? "limits in force" : "waiting for limits";
 }
 
+LineFacts TwcBus::line_facts(std::size_t index, Instant now) const {
+    const auto& master = fleet_.line(index);
+    LineFacts facts{.up = master.link_up(),
+                    .down_because = lines_[index].reason,
+                    .other_master = master.hears_other_master(),
+                    .too_many = master.too_many(now)};
+    constexpr int announces_in_vain = 3;
+    for (const auto& [id, charger] : master.chargers()) {
+        facts.chargers +=
+            charger.linked && charger.last_answer && now - *charger.last_answer <= no_answer_after ? 1 : 0;
+        if (charger.id_shared) {
+            facts.shared_id = to_text(id);
+        }
+        if (charger.linked && charger.announcements >= announces_in_vain) {
+            facts.deaf_charger = to_text(id);
+        }
+    }
+    return facts;
+}
+
+LineCounters TwcBus::line_counters(std::size_t index) const {
+    const auto& line = lines_[index];
+    const auto& frames = line.decoder.counters();
+    const auto& statistics = fleet_.line(index).statistics();
+    return {.bytes = line.bytes,
+            .frames = frames.frames,
+            .echoes = statistics.own_echoes,
+            .damaged = frames.bad_checksums + frames.bad_escapes + frames.bad_lengths,
+            .sent = line.transmitter.sent(),
+            .asked = statistics.heartbeats + statistics.queries,
+            .unanswered = statistics.lost_answers};
+}
+
+std::map<std::string, contract::BusLine> TwcBus::line_states(Instant now) const {
+    std::map<std::string, contract::BusLine> states;
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        const auto& master = fleet_.line(index);
+        const auto verdict = lines_[index].health.judge(line_facts(index, now));
+        contract::BusLine state{.link = link_word(index, now),
+                                .role = master.hears_other_master() ? "other master heard" : "master",
+                                .chargers = {},
+                                .healthy = verdict.healthy,
+                                .health = verdict.words};
+        for (const auto& [id, charger] : master.chargers()) {
+            if (is_online(charger, now)) {
+                state.chargers.push_back(to_text(id));
+            }
+        }
+        states.emplace(lines_[index].config.name, std::move(state));
+    }
+    return states;
+}
+
 void TwcBus::publish_bus() {
     const Instant now = environment_.loop.now();
     contract::BusState state{.ts = environment_.loop.wall_now(),
-                             .link = link_word(now),
-                             .role = master_.hears_other_master() ? "other master heard" : "master",
-                             .granted_a = amps(master_.granted_sum_ca()),
+                             .granted_a = amps(fleet_.granted_sum_ca()),
                              .limit_a = amps(config_.limits.wiring_ca),
                              .charger_min_a = amps(config_.limits.charger_min_ca),
                              .charger_max_a = amps(config_.limits.charger_max_ca),
@@ -485,14 +570,33 @@ void TwcBus::publish_bus() {
                              .failsafe = failsafe_,
                              .estop = setpoints_.estop(),
                              .reason = reason(now)};
-    for (const auto& [id, charger] : master_.chargers()) {
-        if (is_online(charger, now)) {
-            state.chargers.push_back(to_text(id));
-            state.drawn_a += charger.drawing() ? amps(charger.last->drawn_ca) : 0;
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        lines_[index].health.sample(line_counters(index), now);
+    }
+    auto lines = line_states(now);
+    state.healthy = std::ranges::all_of(lines, [](const auto& item) { return *item.second.healthy; });
+    for (const auto& [name, line] : lines) {
+        if (*line.healthy == *state.healthy) {  // the first that is as bad as all together
+            state.health = name.empty() ? *line.health : fmt::format("{}: {}", name, *line.health);
+            break;
+        }
+    }
+    for (const char* link : {"down", "opening", "no_answer", "ok"}) {  // the best of them
+        const bool any = std::ranges::any_of(lines, [&](const auto& item) { return item.second.link == link; });
+        state.link = any ? link : state.link;
+    }
+    state.role = fleet_.hears_other_master() ? "other master heard" : "master";
+    for (const auto* charger : fleet_.chargers()) {
+        if (is_online(*charger, now)) {
+            state.chargers.push_back(to_text(charger->id));
+            state.drawn_a += charger->drawing() ? amps(charger->last->drawn_ca) : 0;
         }
     }
     if (setpoints_.lease().in_force(now)) {
         state.lease_s = std::chrono::duration<double>(*setpoints_.lease().ends() - now).count();
+    }
+    if (lines.size() > 1) {
+        state.lines = std::move(lines);
     }
     bus_state_.update(state);
 }
@@ -501,35 +605,55 @@ void TwcBus::charger_event(UnitId id, const std::string& event_type, nlohmann::j
     host_.event_on(environment_.topics.charger_event(to_text(id)), event_type, std::move(details));
 }
 
-void TwcBus::add_metrics(nlohmann::json& metrics) const {
-    const auto& frames = decoder_.counters();
-    const auto& statistics = master_.statistics();
-    metrics["frames_sent"] = transmitter_.sent();
-    metrics["frames_refused"] = transmitter_.refused();
-    metrics["frames_received"] = frames.frames;
-    metrics["checksum_errors"] = frames.bad_checksums;
-    metrics["short_segments"] = frames.short_segments;
-    metrics["escape_errors"] = frames.bad_escapes;
-    metrics["length_errors"] = frames.bad_lengths;
-    metrics["unknown_frames"] = statistics.unknown_frames;
-    metrics["own_echoes"] = statistics.own_echoes;
-    metrics["heartbeats_sent"] = statistics.heartbeats;
-    metrics["queries_sent"] = statistics.queries;
-    metrics["lost_answers"] = statistics.lost_answers;
-    metrics["late_answers"] = statistics.late_answers;
-    metrics["link_losses"] = link_losses_;
+nlohmann::json TwcBus::line_metrics(std::size_t index) const {
+    const auto& line = lines_[index];
+    const auto& frames = line.decoder.counters();
+    const auto& statistics = fleet_.line(index).statistics();
+    nlohmann::json metrics{{"frames_sent", line.transmitter.sent()},
+                           {"frames_refused", line.transmitter.refused()},
+                           {"frames_received", frames.frames},
+                           {"checksum_errors", frames.bad_checksums},
+                           {"short_segments", frames.short_segments},
+                           {"escape_errors", frames.bad_escapes},
+                           {"length_errors", frames.bad_lengths},
+                           {"unknown_frames", statistics.unknown_frames},
+                           {"own_echoes", statistics.own_echoes},
+                           {"heartbeats_sent", statistics.heartbeats},
+                           {"queries_sent", statistics.queries},
+                           {"lost_answers", statistics.lost_answers},
+                           {"late_answers", statistics.late_answers},
+                           {"collisions", statistics.collisions},
+                           {"link_losses", line.losses}};
     if (!statistics.answer_delays_ms.empty()) {
         const std::vector<double> delays(statistics.answer_delays_ms.begin(), statistics.answer_delays_ms.end());
         metrics["answer_delay_ms"] = {
             {"p50", percentile(delays, 0.5)}, {"p95", percentile(delays, 0.95)}, {"p99", percentile(delays, 0.99)}};
     }
     auto ages = nlohmann::json::object();
-    for (const auto& [id, charger] : master_.chargers()) {
+    auto gaps = nlohmann::json::object();
+    for (const auto& [id, charger] : fleet_.line(index).chargers()) {
         if (charger.last_answer) {
             ages[to_text(id)] = std::chrono::duration<double>(environment_.loop.now() - *charger.last_answer).count();
         }
+        if (!charger.gaps_ms.empty()) {
+            const std::vector<double> kept(charger.gaps_ms.begin(), charger.gaps_ms.end());
+            gaps[to_text(id)] = {
+                {"p50", percentile(kept, 0.5)}, {"p99", percentile(kept, 0.99)}, {"longest", charger.longest_gap_ms}};
+        }
     }
     metrics["heartbeat_age_s"] = std::move(ages);
+    metrics["heartbeat_gap_ms"] = std::move(gaps);
+    return metrics;
+}
+
+void TwcBus::add_metrics(nlohmann::json& metrics) const {
+    if (lines_.size() == 1) {
+        metrics.update(line_metrics(0));
+        return;
+    }
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        metrics["lines"][lines_[index].config.name] = line_metrics(index);
+    }
 }
 
 // --- the state file ---------------------------------------------------------------------------------------------
@@ -538,13 +662,18 @@ SavedState TwcBus::state_to_save() const {
     SavedState state{.estop = setpoints_.estop(), .chargers = saved_.chargers};
     for (auto& [id, charger] : state.chargers) {
         charger.linked = false;
+        charger.silenced = false;
     }
-    for (const auto& [id, charger] : master_.chargers()) {
-        auto& saved = state.chargers[id];
-        saved.linked = charger.linked;
-        saved.protocol = charger.protocol;
-        if (charger.claim.heard()) {
-            saved.granted_ca = charger.grant.ca;
+    for (std::size_t index = 0; index < lines_.size(); ++index) {
+        for (const auto& [id, charger] : fleet_.line(index).chargers()) {
+            auto& saved = state.chargers[id];
+            saved.linked = !charger.silenced;
+            saved.silenced = charger.silenced;
+            saved.line = lines_[index].config.name;
+            saved.protocol = charger.protocol;
+            if (charger.claim.heard()) {
+                saved.granted_ca = charger.grant.ca;
+            }
         }
     }
     for (const auto& [id, shown] : published_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,9 +10,10 @@
 #include "service/environment.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
-#include "twc-bus/bus_master.hpp"
 #include "twc-bus/config.hpp"
+#include "twc-bus/fleet.hpp"
 #include "twc-bus/fuse_guard.hpp"
+#include "twc-bus/health.hpp"
 #include "twc-bus/session.hpp"
 #include "twc-bus/setpoints.hpp"
 #include "twc-bus/state_file.hpp"
@@ -19,11 +21,11 @@
 
 namespace twc_bus {
 
-/// The service: joins the bus master to the line, to MQTT and to the state file, and waits for none of them.
+/// The service: joins the bus masters to their lines, to MQTT and to the state file, and waits for none of them.
 class TwcBus {
 public:
-    /// `link` and `environment` outlive it.
-    TwcBus(Config config, service::Environment& environment, ByteLink& link);
+    /// One link for every line of the configuration, in its order. They and `environment` outlive it.
+    TwcBus(Config config, service::Environment& environment, const std::vector<ByteLink*>& links);
     TwcBus(const TwcBus&) = delete;
     TwcBus& operator=(const TwcBus&) = delete;
     ~TwcBus();
@@ -39,8 +41,23 @@ private:
         std::optional<int> refused_wish_ca;  ///< The wish above the hard limit that was reported last.
     };
 
-    void open_link();
-    void on_bytes(std::span<const std::uint8_t> bytes);
+    struct Line {
+        Line(LineConfig line_config, ByteLink& link, TransmitRules rules)
+            : config(std::move(line_config)), transmitter(link, std::move(rules)) {}
+
+        LineConfig config;
+        FrameDecoder decoder{AcceptedLengths::listening};
+        Transmitter transmitter;
+        std::string reason = "opening the port";  ///< Why it is down.
+        bool was_up = false;
+        std::uint64_t losses = 0;
+        std::uint64_t bytes = 0;
+        Health health;
+    };
+
+    void open_link(std::size_t index);
+    void on_link(std::size_t index, bool up, const std::string& why);
+    void on_bytes(std::size_t index, std::span<const std::uint8_t> bytes);
     void on_answer(UnitId id);
     void pump();
     std::map<UnitId, int> wishes(scheduling::Instant now);
@@ -58,9 +75,13 @@ private:
     void publish_bus();
     void publish_charger(const Charger& charger);
     std::string reason(scheduling::Instant now) const;
-    std::string link_word(scheduling::Instant now) const;
+    std::string link_word(std::size_t index, scheduling::Instant now) const;
+    LineFacts line_facts(std::size_t index, scheduling::Instant now) const;
+    LineCounters line_counters(std::size_t index) const;
+    std::map<std::string, contract::BusLine> line_states(scheduling::Instant now) const;
     static bool is_online(const Charger& charger, scheduling::Instant now);
     void charger_event(UnitId id, const std::string& event_type, nlohmann::json details = nlohmann::json::object());
+    nlohmann::json line_metrics(std::size_t index) const;
     void add_metrics(nlohmann::json& metrics) const;
     Published& published(UnitId id);
 
@@ -77,12 +98,8 @@ private:
     std::optional<FuseGuard> fuse_;
     bool fuse_overloaded_ = false;
     std::uint64_t sites_refused_ = 0;
-    BusMaster master_;
-    FrameDecoder decoder_{AcceptedLengths::listening};
-    Transmitter transmitter_;
-    std::string link_reason_ = "opening the port";
-    std::uint64_t link_losses_ = 0;
-    bool was_up_ = false;
+    Fleet fleet_;
+    std::deque<Line> lines_;
 
     std::map<UnitId, Published> published_;
     std::set<UnitId> granted_nothing_;

@@ -1,7 +1,7 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "twc-bus/bus_master.hpp"
+#include "twc-bus/fleet.hpp"
 #include "twc-bus/transmit_filter.hpp"
 
 namespace {
@@ -23,9 +23,12 @@ void require(bool claim) {
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     scheduling::Instant now{};
-    twc_bus::BusMaster master({.limits = {.wiring_ca = max_ca, .charger_max_ca = max_ca}},
-                              {{.id = 0x7744, .protocol = 2, .granted_ca = 1600}}, now);
-    master.on_link(true, now);
+    const twc_bus::Limits limits{.wiring_ca = max_ca, .charger_max_ca = max_ca};
+    const twc_bus::Care care{.treatments = {{0x7744, {.stop = twc_bus::StopMeans::contactor}},
+                                            {0x7745, {.stop = twc_bus::StopMeans::silence}}}};
+    const twc_bus::TransmitRules rules{.limits = limits, .contactor_commands = {0x7744}};
+    twc_bus::Fleet fleet(limits, {{.known = {{.id = 0x7744, .protocol = 2, .granted_ca = 1600}}}}, now, care);
+    fleet.on_link(0, true, now);
     std::span rest(data, size);
     while (!rest.empty()) {
         constexpr std::size_t longest_body = 19;
@@ -35,15 +38,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (const auto message = twc_bus::decode_message(body)) {
             require(twc_bus::decode_message(twc_bus::encode_message(*message)) == message);
         }
-        master.on_activity(now);
-        master.on_body(body, now);
+        fleet.on_activity(0, now);
+        fleet.on_body(0, body, now);
         std::map<twc_bus::UnitId, int> wishes;
-        for (const auto& [id, charger] : master.chargers()) {
-            wishes[id] = static_cast<int>(length) * 200 % (max_ca + 1);
+        for (const auto* charger : fleet.chargers()) {
+            wishes[charger->id] = static_cast<int>(length) * 200 % (max_ca + 1);
         }
-        master.set_wishes(wishes);
-        for (auto step = master.next(now); step.body; step = master.next(now)) {
-            require(!twc_bus::refusal_to_send(*step.body, max_ca));
+        fleet.set_wishes(wishes);
+        for (auto step = fleet.next(0, now); step.body; step = fleet.next(0, now)) {
+            require(!twc_bus::refusal_to_send(*step.body, rules));
         }
         now += 150ms;
     }

@@ -189,7 +189,7 @@ struct SimulatedStack::Bus {
                                                     "state_file: {}/twc-bus.json\n",
                                                     stack.options_.wiring_max_a, stack.folder_),
                                         twc_bus::read_config),
-                  client.environment, line) {}
+                  client.environment, {&line}) {}
 
     Client client;
     HouseLine line;

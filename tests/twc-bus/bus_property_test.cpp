@@ -11,8 +11,8 @@
 #include <doctest/doctest.h>
 
 #include "slave_model.hpp"
-#include "twc-bus/bus_master.hpp"
 #include "twc-bus/charger_view.hpp"
+#include "twc-bus/fleet.hpp"
 #include "twc-bus/fuse_guard.hpp"
 #include "twc-bus/session.hpp"
 #include "twc-bus/setpoints.hpp"
@@ -47,11 +47,13 @@ long seconds_of_all_seeds() {
 class World {
 public:
     explicit World(unsigned seed) : random_(seed) {
-        limits_ = {.wiring_ca = between(20, 64) * 100, .charger_max_ca = 0};
+        limits_ = {.wiring_ca = between(24, 64) * 100, .charger_max_ca = 0};
         limits_.charger_max_ca = std::min(limits_.wiring_ca, between(16, 32) * 100);
-        const int units = between(1, most_units);
+        lines_.resize(chance(0.3) ? 2 : 1);
+        care_.restart_pause = chance(0.5) ? 60s : 0s;
+        const int units = between(1, most_units + static_cast<int>(lines_.size()) - 1);
         for (int i = 0; i < units; ++i) {
-            add_unit(static_cast<UnitId>(0x7700 + i));
+            add_unit(static_cast<UnitId>(0x7700 + i), i == 0 ? 0 : lines_.size() - 1);
         }
         limits_.reserve_for_idle = chance(0.3);
         if (units > 1 && chance(0.5)) {
@@ -90,8 +92,10 @@ public:
                 slave.reset(now_);
             }
         }
-        if (chance(0.1)) {
-            set_line(!line_up_);
+        for (std::size_t line = 0; line < lines_.size(); ++line) {
+            if (chance(0.1)) {
+                set_line(line, !lines_[line].up);
+            }
         }
         if (chance(0.05)) {
             start(true);
@@ -111,7 +115,7 @@ public:
             unit.slave.mute = unit.slave.deaf = false;
             unit.slave.plug_in();
         }
-        set_line(true);
+        set_lines(true);
         setpoints_->set_estop(false);
         storms_ = lapses_ = meter_silent_ = false;
         house_ca_ = 0;
@@ -136,20 +140,24 @@ public:
 private:
     struct Unit {
         Slave slave;
+        std::size_t bus = 0;
         Lines lines = every_line;
         scheduling::Duration unseen{0};  ///< What is left of the time the master has to notice the car.
     };
-    struct Arrival {
-        Bytes bytes;
+    struct Bus {
+        bool up = false;
+        FrameDecoder decoder{AcceptedLengths::listening};
+        std::multimap<Instant, Bytes> arrivals;
+        Instant wake{};
     };
 
     bool chance(double share) { return std::uniform_real_distribution(0.0, 1.0)(random_) < share; }
     int between(int low, int high) { return std::uniform_int_distribution(low, std::max(low, high))(random_); }
 
-    void add_unit(UnitId id) {
-        Unit unit{.slave = {.id = id,
-                            .protocol = between(1, 2),
-                            .answer_delay = std::chrono::milliseconds(between(20, 200))}};
+    void add_unit(UnitId id, std::size_t bus) {
+        Unit unit{
+            .slave = {.id = id, .protocol = between(1, 2), .answer_delay = std::chrono::milliseconds(between(20, 200))},
+            .bus = bus};
         if (chance(0.5)) {
             unit.lines = {};
             unit.lines.at(static_cast<std::size_t>(between(0, 2))) = true;
@@ -158,42 +166,55 @@ private:
         if (chance(0.3)) {
             limits_.own_max_ca[id] = between(8, 20) * 100;
         }
+        unit.slave.ends_at_zero = chance(0.5);
+        if (chance(0.4)) {
+            auto& treatment = care_.treatments[id];
+            treatment.spike = {.on_raise = chance(0.5), .when_stuck = chance(0.5), .ca = std::nullopt};
+            treatment.stop = std::array{StopMeans::limit, StopMeans::contactor, StopMeans::silence}.at(
+                static_cast<std::size_t>(between(0, 2)));
+            if (treatment.stop == StopMeans::contactor) {
+                contactor_ids_.insert(id);
+            }
+        }
         units_.push_back(std::move(unit));
     }
 
     // A new process; after a crash it knows from its file who was there and what was granted.
     void start(bool again) {
-        std::vector<KnownCharger> known;
-        if (again) {
-            for (const auto& [id, charger] : master_->chargers()) {
-                if (charger.linked) {
-                    known.push_back({.id = id, .protocol = charger.protocol, .granted_ca = charger.grant.ca});
-                }
+        std::vector<FleetLine> known(lines_.size());
+        for (std::size_t line = 0; again && line < lines_.size(); ++line) {
+            for (const auto& [id, charger] : fleet_->line(line).chargers()) {
+                known[line].known.push_back({.id = id,
+                                             .protocol = charger.protocol,
+                                             .granted_ca = charger.grant.ca,
+                                             .silenced = charger.silenced});
             }
         }
         const bool estop = again && setpoints_->estop();
-        master_.emplace(MasterSettings{.limits = limits_}, known, now_);
+        fleet_.emplace(limits_, known, now_, care_);
         setpoints_.emplace(limits_, estop, now_);
-        decoder_ = FrameDecoder(AcceptedLengths::listening);
         if (fuse_ca_) {
             fuse_.emplace(*fuse_ca_, now_);
         }
         heartbeat_due_since_.clear();
-        arrivals_.clear();
-        line_up_ = false;
-        set_line(true);
+        for (auto& line : lines_) {
+            line = Bus{};
+        }
+        set_lines(true);
     }
 
-    void set_line(bool up) {
-        if (up == line_up_) {
+    void set_lines(bool up) {
+        for (std::size_t line = 0; line < lines_.size(); ++line) {
+            set_line(line, up);
+        }
+    }
+
+    void set_line(std::size_t line, bool up) {
+        if (up == lines_[line].up) {
             return;
         }
-        line_up_ = up;
-        up_since_ = now_;
-        arrivals_.clear();
-        decoder_.reset();
-        master_->on_link(up, now_);
-        wake_ = now_;
+        lines_[line] = Bus{.up = up, .wake = now_};
+        fleet_->on_link(line, up, now_);
     }
 
     void choose_faults(bool sound) {
@@ -206,10 +227,14 @@ private:
 
     void advance() {
         now_ += step;
-        bool something = now_ >= wake_;
-        while (!arrivals_.empty() && arrivals_.begin()->first <= now_) {
-            hear(arrivals_.extract(arrivals_.begin()).mapped().bytes);
-            something = true;
+        bool something = false;
+        for (std::size_t line = 0; line < lines_.size(); ++line) {
+            auto& [up, decoder, arrivals, wake] = lines_[line];
+            something = something || now_ >= wake;
+            while (!arrivals.empty() && arrivals.begin()->first <= now_) {
+                hear(line, arrivals.extract(arrivals.begin()).mapped());
+                something = true;
+            }
         }
         if (now_ - moved_at_ >= 100ms) {
             moved_at_ = now_;
@@ -223,15 +248,15 @@ private:
     }
 
     void move() {
-        for (auto& [slave, lines, unseen] : units_) {
-            unseen -= line_up_ ? 100ms : 0ms;
+        for (auto& [slave, bus, lines, unseen] : units_) {
+            unseen -= lines_[bus].up ? 100ms : 0ms;
             slave.move(100ms);
             if (slave.contactor_open(now_)) {
                 slave.trip();
             }
             if (!slave.knows_master(now_) && now_ - slave.announced >= 10s && !slave.mute && !slave.deaf) {
                 slave.announced = now_;
-                deliver(slave.announcement(), now_ + 20ms);
+                deliver(bus, slave.announcement(), now_ + 20ms);
             }
         }
         if (chance(babble_)) {
@@ -239,7 +264,7 @@ private:
             for (int i = between(1, 40); i > 0; --i) {
                 babble.push_back(static_cast<std::uint8_t>(chance(0.2) ? 0xC0 : between(0, 255)));
             }
-            arrivals_.emplace(now_ + 10ms, Arrival{std::move(babble)});
+            lines_.back().arrivals.emplace(now_ + 10ms, std::move(babble));
         }
         if (now_ >= next_wish_) {
             next_wish_ = now_ + (storms_ ? 200ms : 5s);
@@ -284,17 +309,17 @@ private:
         fuse_->on_sample(grid_ca, now_, now_);
     }
 
-    void hear(const Bytes& bytes) {
-        if (!line_up_) {
+    void hear(std::size_t line, const Bytes& bytes) {
+        if (!lines_[line].up) {
             return;
         }
-        master_->on_activity(now_);
-        for (const auto& body : decoder_.feed(bytes)) {
-            const auto answered = master_->on_body(body, now_);
+        fleet_->on_activity(line, now_);
+        for (const auto& body : lines_[line].decoder.feed(bytes)) {
+            const auto answered = fleet_->on_body(line, body, now_);
             if (!answered) {
                 continue;
             }
-            const auto& charger = master_->chargers().at(*answered);
+            const auto& charger = *fleet_->find(*answered);
             auto& meter = meters_[*answered];
             const double before_kwh = meter.totals().energy_kwh;
             meter.on_reading({.power_w = power_w(charger, Mains{}),
@@ -307,29 +332,31 @@ private:
 
     void talk() {
         std::map<UnitId, int> wishes;
-        for (const auto& [id, charger] : master_->chargers()) {
+        for (const auto* charger : fleet_->chargers()) {
             const bool lost = fuse_ && fuse_->is_lost(now_);
-            if (charger.claim.heard()) {
-                wishes[id] = setpoints_->wish_ca(id, charger.grant.ca, lost, now_);
+            if (charger->claim.heard() || charger->silenced) {
+                wishes[charger->id] = setpoints_->wish_ca(charger->id, charger->grant.ca, lost, now_);
             }
         }
         if (fuse_) {
             // Three phases: of chargers nobody described, nothing counts.
-            fuse_->on_drawn(drawn_by_line(master_->chargers(), limits_, Mains{.phases = 3}), now_);
-            master_->set_surroundings(fuse_->limits(), fuse_->is_blind(now_));
+            fuse_->on_drawn(drawn_by_line(fleet_->chargers(), limits_, Mains{.phases = 3}), now_);
+            fleet_->set_surroundings(fuse_->limits(), fuse_->is_blind(now_));
         }
-        master_->set_wishes(wishes);
-        auto next = master_->next(now_);
-        while (next.body) {
-            transmit(*next.body);
-            next = master_->next(now_);
+        fleet_->set_wishes(wishes);
+        for (std::size_t line = 0; line < lines_.size(); ++line) {
+            auto next = fleet_->next(line, now_);
+            while (next.body) {
+                transmit(line, *next.body);
+                next = fleet_->next(line, now_);
+            }
+            lines_[line].wake = std::min(next.wake, setpoints_->changes_at(now_));
         }
-        wake_ = std::min(next.wake, setpoints_->changes_at(now_));
-        master_->take_notices();
+        fleet_->take_notices();
     }
 
-    void transmit(const Bytes& body) {
-        REQUIRE_FALSE(refusal_to_send(body, limits_.charger_max_ca));
+    void transmit(std::size_t line, const Bytes& body) {
+        REQUIRE_FALSE(refusal_to_send(body, {.limits = limits_, .contactor_commands = contactor_ids_}));
         if (body[0] == 0xFB && body[1] == 0xE0) {
             const auto id = static_cast<UnitId>(body[4] << 8 | body[5]);
             heartbeat_due_since_[id] = now_;
@@ -338,7 +365,7 @@ private:
         }
         const double spoilt = 1 - std::pow(1 - byte_noise_, static_cast<double>(body.size() + 3));
         for (auto& unit : units_) {
-            if (chance(lost_) || chance(spoilt)) {
+            if (unit.bus != line || chance(lost_) || chance(spoilt)) {
                 continue;
             }
             const auto reply = unit.slave.answer(body, now_);
@@ -352,14 +379,14 @@ private:
             }
             auto& last = last_arrival_[unit.slave.id];
             at = last = std::max(at, last);  // the line keeps the order
-            deliver(*reply, at);
+            deliver(line, *reply, at);
             if (chance(repeated_)) {
-                deliver(*reply, at);
+                deliver(line, *reply, at);
             }
         }
     }
 
-    void deliver(const Bytes& body, Instant at) {
+    void deliver(std::size_t line, const Bytes& body, Instant at) {
         auto bytes = encode_frame(body);
         for (auto& byte : bytes) {
             if (byte_noise_ > 0 && chance(byte_noise_)) {
@@ -367,7 +394,7 @@ private:
                 ++damaged_;
             }
         }
-        arrivals_.emplace(at, Arrival{std::move(bytes)});
+        lines_[line].arrivals.emplace(at, std::move(bytes));
     }
 
     void check() {
@@ -380,9 +407,9 @@ private:
     }
 
     void check_heartbeats() {
-        for (const auto& [id, charger] : master_->chargers()) {
-            auto& due_since = heartbeat_due_since_[id];
-            if (!charger.linked || !line_up_) {
+        for (const auto* charger : fleet_->chargers()) {
+            auto& due_since = heartbeat_due_since_[charger->id];
+            if (!charger->linked || !lines_[*fleet_->line_of(charger->id)].up) {
                 due_since.reset();
                 continue;
             }
@@ -415,8 +442,8 @@ private:
     // Only where nothing keeps the master from hearing and being heard.
     void check_fuse() {
         const bool faultless =
-            byte_noise_ == 0 && lost_ == 0 && late_ == 0 && repeated_ == 0 && babble_ == 0 && line_up_ &&
-            !meter_silent_ &&
+            byte_noise_ == 0 && lost_ == 0 && late_ == 0 && repeated_ == 0 && babble_ == 0 &&
+            std::ranges::all_of(lines_, &Bus::up) && !meter_silent_ &&
             std::ranges::none_of(units_, [](const Unit& unit) { return unit.slave.mute || unit.slave.deaf; });
         bool overloaded = false;
         for (const int drawn : drawn_ca()) {
@@ -434,22 +461,20 @@ private:
     Instant now_{Instant{} + 1h};
     Limits limits_;
     std::vector<Unit> units_;
+    Care care_;
+    std::set<UnitId> contactor_ids_;
     std::optional<int> fuse_ca_;
     std::optional<FuseGuard> fuse_;
-    std::optional<BusMaster> master_;
+    std::vector<Bus> lines_;
+    std::optional<Fleet> fleet_;
     std::optional<Setpoints> setpoints_;
-    FrameDecoder decoder_{AcceptedLengths::listening};
     std::map<UnitId, SessionMeter> meters_;
     std::map<UnitId, std::optional<Instant>> heartbeat_due_since_;
     std::map<UnitId, double> wishes_;
-    std::multimap<Instant, Arrival> arrivals_;
     std::map<UnitId, Instant> last_arrival_;
-    Instant wake_{};
     Instant moved_at_{};
     Instant next_wish_{};
     Instant metered_at_{};
-    Instant up_since_{};
-    bool line_up_ = false;
     bool storms_ = false;
     bool lapses_ = false;
     bool modest_ = false;

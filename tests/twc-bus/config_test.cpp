@@ -36,8 +36,9 @@ TEST_CASE("config: the shipped file loads") {
     const auto config = read_config(document.root());
     CHECK(config.limits.wiring_ca == 3200);
     CHECK(config.limits.charger_min_ca == 600);
-    CHECK(config.master_id == 0x7777);
-    CHECK(config.listen == std::chrono::seconds(30));
+    REQUIRE(config.lines.size() == 1);
+    CHECK(config.lines[0].master_id == 0x7777);
+    CHECK(config.lines[0].listen == std::chrono::seconds(30));
 }
 
 TEST_CASE("config: a misspelt key is refused in every section") {

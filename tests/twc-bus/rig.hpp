@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "slave_model.hpp"
-#include "twc-bus/bus_master.hpp"
+#include "twc-bus/fleet.hpp"
 
 /// The bus master alone with modelled slaves on a line that loses, repeats and delays frames.
 namespace rig {
@@ -27,8 +27,11 @@ struct Faults {
 class Rig {
 public:
     explicit Rig(twc_bus::MasterSettings settings, std::vector<twc_bus::KnownCharger> known = {}, unsigned seed = 1)
-        : master(settings, known, Instant{}), random_(seed) {
-        master.on_link(true, now);
+        : fleet(settings.limits,
+                {{.master_id = settings.master_id, .listen = settings.listen, .known = std::move(known)}}, Instant{},
+                {.restart_pause = settings.restart_pause, .treatments = settings.treatments}),
+          random_(seed) {
+        fleet.on_link(0, true, now);
     }
 
     Slave& add(Slave slave) {
@@ -48,8 +51,8 @@ public:
         bool something = now >= wake_;
         while (!arrivals_.empty() && arrivals_.begin()->first <= now) {
             const auto body = arrivals_.extract(arrivals_.begin()).mapped();
-            master.on_activity(now);
-            master.on_body(body, now);
+            fleet.on_activity(0, now);
+            fleet.on_body(0, body, now);
             something = true;
         }
         move_slaves();
@@ -59,14 +62,14 @@ public:
     }
 
     void talk() {
-        master.set_wishes(wishes);
-        auto next = master.next(now);
+        fleet.set_wishes(wishes);
+        auto next = fleet.next(0, now);
         while (next.body) {
             transmit(*next.body);
-            next = master.next(now);
+            next = fleet.next(0, now);
         }
         wake_ = next.wake;
-        for (auto& notice : master.take_notices()) {
+        for (auto& notice : fleet.take_notices()) {
             notices.push_back(notice.kind);
         }
     }
@@ -88,7 +91,8 @@ public:
     int between(int low, int high) { return std::uniform_int_distribution(low, high)(random_); }
 
     Instant now{};
-    twc_bus::BusMaster master;
+    twc_bus::Fleet fleet;
+    const twc_bus::BusMaster& master = fleet.line(0);
     std::vector<std::unique_ptr<Slave>> slaves;
     std::map<twc_bus::UnitId, int> wishes;
     Faults faults;

@@ -65,3 +65,33 @@ TEST_CASE("session: a gap counts as far as a unit without master may have charge
     day.pass(1s, 3600, true);
     CHECK(day.meter.totals().energy_kwh == doctest::Approx(0.03).epsilon(0.05));
 }
+
+TEST_CASE("session: what the unit counted while nobody here did is added, as far as it is certain") {
+    Day day;
+    day.pass(10s, 0, true);
+    day.meter.on_unit_counter(2200, day.wall);
+    day.pass(3600s, 3600, true);
+    day.meter.on_unit_counter(2203, day.wall);  // 3.6 kWh here, 3 there: nothing is missing
+    CHECK(day.meter.totals().energy_kwh == doctest::Approx(3.6).epsilon(0.001));
+
+    SessionMeter restarted(day.meter.totals());
+    restarted.on_unit_counter(2203, day.wall + 1h);
+    CHECK(restarted.totals().energy_kwh == doctest::Approx(3.6).epsilon(0.001));
+    restarted.on_unit_counter(2210, day.wall + 2h);  // at least 6 kWh flowed
+    CHECK(restarted.totals().energy_kwh == doctest::Approx(9.6).epsilon(0.001));
+    CHECK(*restarted.totals().session_kwh == doctest::Approx(9.6).epsilon(0.001));
+}
+
+TEST_CASE("session: a counter that jumps, falls or meets a clock that went back adds nothing") {
+    SessionMeter meter;
+    const scheduling::WallTime noon{12h};
+    meter.on_unit_counter(2200, noon);
+    meter.on_unit_counter(4194504, noon + 1h);
+    CHECK(meter.totals().energy_kwh == 0);
+    meter.on_unit_counter(2201, noon + 2h);
+    CHECK(meter.totals().energy_kwh == 0);
+    meter.on_unit_counter(2211, noon - 100h);
+    CHECK(meter.totals().energy_kwh == 0);
+    meter.on_unit_counter(2221, noon - 99h);
+    CHECK(meter.totals().energy_kwh == doctest::Approx(9));
+}

@@ -74,8 +74,9 @@ struct Slave {
 
     /// One step of the car.
     void move(scheduling::Duration step) {
-        const int target =
-            plugged && !tripped && limit_ca >= 500 && !(stopped && ends_at_zero) ? std::min(limit_ca, wants_ca) : 0;
+        const int target = plugged && !tripped && !relay_open && limit_ca >= 500 && !(stopped && ends_at_zero)
+                               ? std::min(limit_ca, wants_ca)
+                               : 0;
         const int most = std::max<int>(1, static_cast<int>(std::chrono::duration<double>(step).count() * 300));
         drawn_ca = target > drawn_ca ? std::min(target, drawn_ca + most) : std::max(target, drawn_ca - 3 * most);
     }
@@ -85,6 +86,12 @@ struct Slave {
             return std::nullopt;
         }
         const bool to_me = ((body[4] << 8) | body[5]) == id;
+        if (to_me && protocol == 2 && body[0] == 0xFC && (body[1] == 0xB1 || body[1] == 0xB2)) {
+            relay_open = body[1] == 0xB2;
+            Bytes reply(15, 0);
+            std::copy_n(Bytes{0xFD, body[1], body[4], body[5]}.begin(), 4, reply.begin());
+            return mute ? std::nullopt : std::optional(reply);
+        }
         if (body[0] != 0xFB || !to_me) {
             return std::nullopt;
         }
@@ -140,7 +147,8 @@ struct Slave {
     }
 
     bool tripped = false;
-    bool ends_at_zero = true;
+    bool ends_at_zero = true;  ///< Whether the car stops when its unit is told 0, or goes on at 6 A.
+    bool relay_open = false;   ///< By FC B2.
     bool stopped = false;
 
 private:

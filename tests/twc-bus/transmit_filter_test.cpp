@@ -11,6 +11,8 @@ using namespace twc_bus;
 namespace {
 
 constexpr int max_ca = 3200;
+const TransmitRules rules{.limits = {.wiring_ca = 6000, .charger_max_ca = max_ca, .own_max_ca = {{0x7745, 1600}}},
+                          .contactor_commands = {0x7746}};
 
 struct RecordingLink final : ByteLink {
     void open(Handlers /*handlers*/) override {}
@@ -38,7 +40,7 @@ Bytes heartbeat(std::uint8_t command, int limit_ca, std::size_t length = 15) {
 
 TEST_CASE("transmit filter: frames that destroy a unit cannot be sent") {
     RecordingLink link;
-    Transmitter transmitter(link, max_ca);
+    Transmitter transmitter(link, rules);
     CHECK_FALSE(transmitter.send(body_of(0xFC, 0x19, 15)));
     CHECK_FALSE(transmitter.send(body_of(0xFC, 0x19, 13)));
     CHECK_FALSE(transmitter.send(body_of(0xFC, 0x1A, 15)));
@@ -50,7 +52,7 @@ TEST_CASE("transmit filter: frames that destroy a unit cannot be sent") {
 TEST_CASE("transmit filter: of all types and commands only the list passes") {
     const std::set<int> allowed{0xFCE1, 0xFBE2, 0xFBE0, 0xFBEB, 0xFBEC, 0xFBED, 0xFBEE, 0xFBEF, 0xFBF1};
     RecordingLink link;
-    Transmitter transmitter(link, max_ca);
+    Transmitter transmitter(link, rules);
     std::set<int> passed;
     for (int word = 0; word <= 0xFFFF; ++word) {
         const auto body = body_of(static_cast<std::uint8_t>(word >> 8), static_cast<std::uint8_t>(word & 0xFF), 15);
@@ -65,7 +67,7 @@ TEST_CASE("transmit filter: of all types and commands only the list passes") {
 TEST_CASE("transmit filter: of all heartbeat commands only 00, 05, 08 and 09 pass") {
     std::set<int> passed;
     for (int command = 0; command <= 0xFF; ++command) {
-        if (!refusal_to_send(heartbeat(static_cast<std::uint8_t>(command), 0), max_ca)) {
+        if (!refusal_to_send(heartbeat(static_cast<std::uint8_t>(command), 0), rules)) {
             passed.insert(command);
         }
     }
@@ -75,28 +77,51 @@ TEST_CASE("transmit filter: of all heartbeat commands only 00, 05, 08 and 09 pas
 TEST_CASE("transmit filter: no limit above the configured one passes") {
     for (const auto command : {std::uint8_t{0x05}, std::uint8_t{0x08}, std::uint8_t{0x09}}) {
         for (int limit_ca = 0; limit_ca <= 0xFFFF; ++limit_ca) {
-            const bool passes = !refusal_to_send(heartbeat(command, limit_ca), max_ca);
+            const bool passes = !refusal_to_send(heartbeat(command, limit_ca), rules);
             REQUIRE(passes == (limit_ca <= max_ca));
         }
     }
-    CHECK(refusal_to_send(heartbeat(0x00, 1), max_ca));
-    CHECK(refusal_to_send(vectors::body("B14"), max_ca));
-    CHECK(refusal_to_send(vectors::body("B09"), max_ca));
+    CHECK(refusal_to_send(heartbeat(0x00, 1), rules));
+    CHECK(refusal_to_send(vectors::body("B14"), rules));
+    CHECK(refusal_to_send(vectors::body("B09"), rules));
 }
 
 TEST_CASE("transmit filter: bodies of any other length than 13 and 15 do not pass") {
     for (std::size_t length = 2; length <= 40; ++length) {
-        const bool passes = !refusal_to_send(body_of(0xFC, 0xE1, length), max_ca);
+        const bool passes = !refusal_to_send(body_of(0xFC, 0xE1, length), rules);
         CHECK(passes == (length == 13 || length == 15));
     }
-    CHECK(refusal_to_send(Bytes{}, max_ca));
+    CHECK(refusal_to_send(Bytes{}, rules));
 }
 
 TEST_CASE("transmit filter: what passes is written as a frame") {
     RecordingLink link;
-    Transmitter transmitter(link, max_ca);
+    Transmitter transmitter(link, rules);
     CHECK(transmitter.send(vectors::body("A11")));
     REQUIRE(link.written.size() == 1);
     CHECK(link.written.front() == vectors::bytes("C0 FB E0 77 77 40 85 09 0C 80 00 00 00 00 00 00 28 C0"));
     CHECK(transmitter.sent() == 1);
+}
+
+TEST_CASE("transmit filter: a charger with a lower maximum of its own is held to it") {
+    Bytes body = heartbeat(0x09, 1700);
+    CHECK_FALSE(refusal_to_send(body, rules));
+    body[4] = 0x77;
+    body[5] = 0x45;
+    CHECK(refusal_to_send(body, rules));
+    body[7] = 0x06;  // 16.00 A
+    body[8] = 0x40;
+    CHECK_FALSE(refusal_to_send(body, rules));
+}
+
+TEST_CASE("transmit filter: contactor commands pass to chargers named for them only") {
+    for (const std::uint8_t command : {std::uint8_t{0xB1}, std::uint8_t{0xB2}}) {
+        Bytes body = body_of(0xFC, command, 15);
+        CHECK(refusal_to_send(body, rules));
+        body[4] = 0x77;
+        body[5] = 0x46;
+        CHECK_FALSE(refusal_to_send(body, rules));
+        body.resize(14);
+        CHECK(refusal_to_send(body, rules));
+    }
 }

@@ -32,8 +32,7 @@ struct Folder {
 /// The service with its broker and its wires, in virtual time.
 struct World {
     explicit World(double wiring_a = 32) {
-        config.port = "/dev/test";
-        config.listen = 0ms;
+        config.lines = {{.name = "", .port = "/dev/test", .listen = 0ms}};
         config.limits = {.wiring_ca = static_cast<int>(wiring_a * 100),
                          .charger_max_ca = 3200,
                          .charger_min_ca = 600,
@@ -50,7 +49,7 @@ struct World {
         client = broker.connect("twc-bus");
         environment.emplace(
             service::Environment{loop, workers, *client, contract::Topics("twc"), "twc-bus", /*flat_topics=*/true});
-        bus.emplace(config, *environment, line);
+        bus.emplace(config, *environment, std::vector<twc_bus::ByteLink*>{&line});
     }
     void stop() {
         bus.reset();
