@@ -22,12 +22,13 @@ constexpr int unacknowledged_ms = 5000;
 }  // namespace
 
 struct TcpLink::Impl final : public StreamPump<tcp::socket, Impl> {
-    Impl(asio::io_context& context, std::string host_name, std::string port_name)
+    Impl(asio::io_context& context, std::string host_name, std::string port_name, std::string scheme_name)
         : StreamPump(context),
           resolver(context),
           patience(context),
           host(std::move(host_name)),
-          port(std::move(port_name)) {}
+          port(std::move(port_name)),
+          scheme(std::move(scheme_name)) {}
 
     void try_to_open() {
         patience.expires_after(connect_timeout);
@@ -81,7 +82,7 @@ struct TcpLink::Impl final : public StreamPump<tcp::socket, Impl> {
     }
 
     std::string describe(const std::string& problem) const {
-        return fmt::format("tcp://{}:{}: {}", host, port, problem);
+        return fmt::format("{}://{}:{}: {}", scheme, host, port, problem);
     }
     std::string lost_because(const std::string& error) const { return describe("lost (" + error + ")"); }
 
@@ -89,10 +90,11 @@ struct TcpLink::Impl final : public StreamPump<tcp::socket, Impl> {
     asio::steady_timer patience;
     std::string host;
     std::string port;
+    std::string scheme;
 };
 
-TcpLink::TcpLink(scheduling::EventLoop& loop, std::string host, std::string port)
-    : impl_(std::make_shared<Impl>(loop.io(), std::move(host), std::move(port))) {}
+TcpLink::TcpLink(scheduling::EventLoop& loop, std::string host, std::string port, std::string scheme)
+    : impl_(std::make_shared<Impl>(loop.io(), std::move(host), std::move(port), std::move(scheme))) {}
 
 // Asio throws when memory has run out: then the process ends anyway.
 TcpLink::~TcpLink() { TcpLink::close(); }  // NOLINT(bugprone-exception-escape)

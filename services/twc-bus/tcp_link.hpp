@@ -12,7 +12,8 @@ namespace twc_bus {
 /// acknowledging counts as lost after 5 s.
 class TcpLink final : public ByteLink {
 public:
-    TcpLink(scheduling::EventLoop& loop, std::string host, std::string port);
+    /// `scheme` is what reasons call the link by, before "://host:port".
+    TcpLink(scheduling::EventLoop& loop, std::string host, std::string port, std::string scheme = "tcp");
     TcpLink(const TcpLink&) = delete;
     TcpLink& operator=(const TcpLink&) = delete;
     ~TcpLink() override;  // NOLINT(bugprone-exception-escape)
