@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "twc-bus/rfc2217_link.hpp"
 #include "twc-bus/serial_link.hpp"
 #include "twc-bus/tcp_link.hpp"
 
@@ -12,6 +13,7 @@ namespace twc_bus {
 namespace {
 
 constexpr std::string_view tcp_scheme = "tcp://";
+constexpr std::string_view rfc2217_scheme = "rfc2217://";
 constexpr double largest_unit_a = 80;
 constexpr double largest_wiring_a = 240;
 
@@ -39,13 +41,18 @@ std::optional<HostAndPort> split_address(std::string_view address) {
     return HostAndPort{std::move(host), std::move(port)};
 }
 
+// The address behind a scheme; none when the port has another one.
+std::optional<HostAndPort> address_after(std::string_view scheme, std::string_view port) {
+    return port.starts_with(scheme) ? split_address(port.substr(scheme.size())) : std::nullopt;
+}
+
 std::string read_port(const config::Section& bus) {
     auto port = bus.text("port");
-    const bool is_tcp = port.starts_with(tcp_scheme);
-    if (!port.empty() && !port.starts_with('/') &&
-        !(is_tcp && split_address(std::string_view(port).substr(tcp_scheme.size())))) {
-        bus.report("port",
-                   fmt::format("\"{}\" is neither a device path such as /dev/ttyUSB0 nor tcp://host:port", port));
+    if (!port.empty() && !port.starts_with('/') && !address_after(tcp_scheme, port) &&
+        !address_after(rfc2217_scheme, port)) {
+        bus.report("port", fmt::format("\"{}\" is neither a device path such as /dev/ttyUSB0 nor tcp://host:port nor "
+                                       "rfc2217://host:port",
+                                       port));
     }
     return port;
 }
@@ -255,9 +262,11 @@ std::set<UnitId> contactor_chargers(const Care& care) {
 }
 
 std::unique_ptr<ByteLink> make_link(const std::string& port, scheduling::EventLoop& loop) {
-    if (port.starts_with(tcp_scheme)) {
-        auto address = split_address(std::string_view(port).substr(tcp_scheme.size())).value();
-        return std::make_unique<TcpLink>(loop, std::move(address.host), std::move(address.port));
+    if (auto address = address_after(tcp_scheme, port)) {
+        return std::make_unique<TcpLink>(loop, std::move(address->host), std::move(address->port));
+    }
+    if (const auto address = address_after(rfc2217_scheme, port)) {
+        return std::make_unique<Rfc2217Link>(loop, address->host, address->port);
     }
     return std::make_unique<SerialLink>(loop, port);
 }

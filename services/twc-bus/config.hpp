@@ -16,7 +16,7 @@ namespace twc_bus {
 /// One RS-485 line.
 struct LineConfig {
     std::string name;  ///< Empty when there is only one.
-    std::string port;  ///< A serial device, or tcp://host:port.
+    std::string port;  ///< A serial device, tcp://host:port or rfc2217://host:port.
     UnitId master_id = 0x7777;
     std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
 };

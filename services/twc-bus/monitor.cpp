@@ -22,8 +22,9 @@ namespace {
 constexpr const char* usage = R"(usage: twc-bus monitor PORT [--record FILE]
        twc-bus monitor --replay FILE
 
-Prints every frame on the line, decoded. Never sends. PORT is a serial device or tcp://host:port; a twc-bus that uses
-the device has to be stopped first. --record keeps what is heard, as text; --replay decodes such a file.
+Prints every frame on the line, decoded. Never sends. PORT is a serial device, tcp://host:port or rfc2217://host:port;
+a twc-bus that uses the device has to be stopped first. --record keeps what is heard, as text; --replay decodes such a
+file.
 )";
 
 struct Options {

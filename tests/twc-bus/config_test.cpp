@@ -67,13 +67,15 @@ TEST_CASE("config: IDs the bus cannot carry well are refused") {
     CHECK(problems_with("bus.master_id=4A5B").empty());
 }
 
-TEST_CASE("config: a port is a path or tcp with host and port") {
-    for (const auto* port : {"ttyUSB0", "tcp://", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:70000",
-                             "tcp://:99", "udp://host:1"}) {
+TEST_CASE("config: a port is a path, or tcp or rfc2217 with host and port") {
+    for (const auto* port :
+         {"ttyUSB0", "tcp://", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:70000", "tcp://:99",
+          "udp://host:1", "rfc2217://", "rfc2217://host", "rfc2217://host:0", "rfc2217:host:1"}) {
         CAPTURE(port);
         CHECK(mentions(problems_with(std::string("bus.port=") + port), "bus.port"));
     }
-    for (const auto* port : {"/dev/ttyUSB0", "tcp://10.0.0.5:8899", "tcp://bridge.local:23", "tcp://[::1]:23"}) {
+    for (const auto* port : {"/dev/ttyUSB0", "tcp://10.0.0.5:8899", "tcp://bridge.local:23", "tcp://[::1]:23",
+                             "rfc2217://10.0.0.5:3001", "rfc2217://[fe80::1]:3001"}) {
         CAPTURE(port);
         CHECK(problems_with(std::string("bus.port=") + port).empty());
     }
