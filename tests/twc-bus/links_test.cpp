@@ -1,91 +1,24 @@
-#include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <termios.h>
 #include <unistd.h>
-#include <utility>
 
 #include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
 #include <asio/write.hpp>
 #include <doctest/doctest.h>
 
-#include "scheduling/event_loop.hpp"
+#include "link_rig.hpp"
 #include "twc-bus/config.hpp"
 #include "twc-bus/serial_link.hpp"
 #include "twc-bus/tcp_link.hpp"
 
 using namespace std::chrono_literals;
 using asio::ip::tcp;
-using twc_bus::ByteLink;
+using namespace link_rig;
 using twc_bus::Bytes;
 
 namespace {
-
-/// Records what a link reports and runs the loop until something is true.
-struct Listener {
-    explicit Listener(scheduling::EventLoop& event_loop) : loop(event_loop) {}
-
-    ByteLink::Handlers handlers() {
-        return {
-            .bytes =
-                [this](std::span<const std::uint8_t> bytes) { heard.insert(heard.end(), bytes.begin(), bytes.end()); },
-            .up = [this] { ++ups; },
-            .down = [this](const std::string& why) { reasons.push_back(why); }};
-    }
-
-    template <class Condition>
-    bool wait_for(Condition condition) {
-        for (const auto end = loop.now() + 5s; loop.now() < end;) {
-            if (condition()) {
-                return true;
-            }
-            loop.io().run_one_for(10ms);
-        }
-        return condition();
-    }
-
-    scheduling::EventLoop& loop;
-    Bytes heard;
-    int ups = 0;
-    std::vector<std::string> reasons;
-};
-
-/// The far end of a pseudo-terminal.
-struct Terminal {
-    Terminal() : master(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK)) {
-        REQUIRE(grantpt(master) == 0);
-        REQUIRE(unlockpt(master) == 0);
-        char buffer[128];
-        REQUIRE(ptsname_r(master, buffer, sizeof buffer) == 0);
-        name = buffer;
-    }
-    Terminal(const Terminal&) = delete;
-    Terminal& operator=(const Terminal&) = delete;
-    ~Terminal() { hang_up(); }
-    void hang_up() {
-        if (master >= 0) {
-            close(std::exchange(master, -1));
-        }
-    }
-    Bytes read_all() const {
-        Bytes bytes(256);
-        const auto size = read(master, bytes.data(), bytes.size());
-        bytes.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-        return bytes;
-    }
-    int master;
-    std::string name;
-};
-
-const Bytes all_bytes = [] {
-    Bytes bytes;
-    for (int i = 0; i < 256; ++i) {
-        bytes.push_back(static_cast<std::uint8_t>(i));
-    }
-    return bytes;
-}();
 
 std::filesystem::path private_folder() {
     const auto path = std::filesystem::temp_directory_path() / ("twc-links-test-" + std::to_string(getpid()));
