@@ -8,8 +8,8 @@
 #   checks  linters and sanitizers, for .ci/run
 # Without a group: build run test.
 #
-# Debian starts and enables a freshly installed Mosquitto as a system service on port 1883. That is prevented here:
-# the project starts brokers of its own. One that is installed already is left alone, running or not.
+# Debian starts and enables a freshly installed Mosquitto as a system service on port 1883, and ser2net on some others.
+# That is prevented here: the project starts its own. One that is installed already is left alone, running or not.
 set -euo pipefail
 
 packages_of() {
@@ -20,7 +20,7 @@ packages_of() {
             tzdata
         ;;
     run) echo mosquitto mosquitto-clients ;;
-    test) echo doctest-dev ;;
+    test) echo doctest-dev ser2net ;;
     checks) echo ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck ;;
     *)
         echo "install-packages.sh: unknown group \"$1\", expected build, run, test or checks" >&2
@@ -37,18 +37,27 @@ policy=/usr/sbin/policy-rc.d
 policy_before=$policy.before-twc-mqtt
 
 # Debian's maintainer scripts ask this file before they start a service.
-forbid_starting_mosquitto() {
+is_forbidden() {
+    local answer=0
+    [[ -x $policy ]] || return 1
+    "$policy" "$1" start >/dev/null 2>&1 || answer=$?
+    ((answer == 101)) # so it is in most containers
+}
+
+forbid_starting() {
+    local service needed=no
+    for service in "$@"; do
+        is_forbidden "$service" || needed=yes
+    done
+    if [[ $needed == no ]]; then
+        return
+    fi
     if [[ -x $policy ]]; then
-        local answer=0
-        "$policy" mosquitto start >/dev/null 2>&1 || answer=$?
-        if ((answer == 101)); then
-            return # forbidden already, as in most containers
-        fi
         mv "$policy" "$policy_before"
     fi
     cat >"$policy" <<EOF
 #!/bin/sh
-case "\$*" in *mosquitto*) exit 101 ;; esac
+case "\$*" in *mosquitto* | *ser2net*) exit 101 ;; esac
 if [ -x $policy_before ]; then exec $policy_before "\$@"; fi
 exit 0
 EOF
@@ -64,11 +73,11 @@ restore_policy() {
 }
 
 # Not even after the next boot.
-disable_mosquitto() {
+disable() {
     if command -v systemctl >/dev/null; then
-        systemctl disable --quiet mosquitto.service 2>/dev/null
+        systemctl disable --quiet "$1.service" 2>/dev/null
     elif command -v update-rc.d >/dev/null; then
-        update-rc.d mosquitto disable
+        update-rc.d "$1" disable
     fi
 }
 
@@ -84,16 +93,16 @@ quietly() {
 
 install() {
     export DEBIAN_FRONTEND=noninteractive
-    local mosquitto_is_new=no
-    if [[ " $* " == *" mosquitto "* ]]; then
-        mosquitto_is_new=yes
-        forbid_starting_mosquitto
-    fi
+    local service services=()
+    for service in mosquitto ser2net; do
+        [[ " $* " != *" $service "* ]] || services+=("$service")
+    done
+    forbid_starting "${services[@]}"
     quietly apt-get update -qq
     quietly apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
-    if [[ $mosquitto_is_new == yes ]]; then
-        disable_mosquitto
-    fi
+    for service in "${services[@]}"; do
+        disable "$service"
+    done
 }
 
 main() {
