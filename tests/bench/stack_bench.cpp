@@ -6,7 +6,6 @@
 // that carries another limit. Memory and processor: three chargers on the line, no car, nothing to decide.
 
 #include <algorithm>
-#include <cmath>
 #include <fcntl.h>
 #include <fstream>
 #include <iostream>
@@ -17,11 +16,15 @@
 
 #include <fmt/format.h>
 
+#include "figures.hpp"
 #include "integration/stack.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using bench::Cost;
+using bench::cost_of;
+using bench::percentile;
 using Clock = std::chrono::steady_clock;
 
 constexpr double volts = 230;
@@ -30,45 +33,6 @@ void replace_from(Stack& stack, const std::string& file, const std::string& mark
     std::ifstream stream(stack.folder / file);
     const std::string old{std::istreambuf_iterator<char>(stream), {}};
     stack.folder.write(file, old.substr(0, old.find(marker)) + text);
-}
-
-double percentile(std::vector<double> values, double share) {
-    std::ranges::sort(values);
-    const auto index = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size()))) - 1;
-    return values.at(std::min(index, values.size() - 1));
-}
-
-struct Cost {
-    double resident_mib = 0;
-    double cpu_s = 0;
-};
-
-double kib_after(const std::string& path, const std::string& key) {
-    std::ifstream stream(path);
-    for (std::string line; std::getline(stream, line);) {
-        if (line.starts_with(key)) {
-            return std::stod(line.substr(key.size()));
-        }
-    }
-    return 0;
-}
-
-Cost cost_of(int pid) {
-    constexpr double kib_per_mib = 1024;
-    const std::string folder = fmt::format("/proc/{}/", pid);
-    Cost cost{.resident_mib = kib_after(folder + "status", "VmRSS:") / kib_per_mib};
-    std::ifstream stream(folder + "stat");
-    std::string text{std::istreambuf_iterator<char>(stream), {}};
-    std::istringstream fields(text.substr(text.rfind(')') + 2));
-    std::string skipped;
-    for (int i = 0; i < 11; ++i) {
-        fields >> skipped;
-    }
-    double user = 0;
-    double system = 0;
-    fields >> user >> system;
-    cost.cpu_s = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-    return cost;
 }
 
 // The memory of several processes, in pages: those of the same place in the same file are one and the same.
