@@ -50,11 +50,14 @@ struct BusState {
     std::optional<WallTime> ts;
     /// opening, ok, no_answer (port open, nobody answers), down (no port). Of several lines: the best.
     std::string link = "opening";
+    /// master (takes limits), other master heard (takes limits, but raises nothing beside it), listen (only looks at
+    /// the bus of another master), slave (is a unit of another master); the last two refuse limits.
     std::string role = "master";
-    std::vector<std::string> chargers;    ///< linked, sorted
-    double granted_a = 0;                 ///< Sum that the chargers may draw at this instant.
-    double drawn_a = 0;                   ///< Sum of what they say they draw.
-    double limit_a = 0;                   ///< Wiring limit for the sum.
+    std::optional<std::string> master;  ///< Roles listen and slave: the ID of the one who decides, if there is one.
+    std::vector<std::string> chargers;  ///< linked, sorted
+    double granted_a = 0;  ///< Sum that the chargers may draw at this instant. Role slave: this unit alone.
+    double drawn_a = 0;    ///< Sum of what they say they draw. Role slave: this unit alone.
+    double limit_a = 0;    ///< Wiring limit for the sum; role slave: this unit's rating; 0: not known.
     std::optional<double> charger_min_a;  ///< From twc-bus's own config, for policy-engine to plan with.
     std::optional<double> charger_max_a;
     std::optional<double> failsafe_a;
@@ -78,7 +81,8 @@ struct ChargerState {
     std::optional<bool> plugged;
     std::optional<bool> charging;     ///< Draws at least 1 A (twc-protocol 5: the state alone is unreliable).
     std::optional<double> limit_a;    ///< What the unit says it works to.
-    std::optional<double> granted_a;  ///< What twc-bus grants.
+    std::optional<double> granted_a;  ///< What twc-bus grants; on the bus of another master: what that one told last.
+    std::optional<int> order_code;    ///< On the bus of another master: its newest command (twc-protocol 4).
     std::optional<double> current_a;  ///< Drawn now, per phase.
     std::optional<double> power_w;
     std::optional<double> voltage_l1_v;
@@ -239,6 +243,7 @@ struct Schema<BusState> {
         return std::tuple{Field{"ts", &M::ts}.timing(),
                           Field{"link", &M::link}.one_of(bus_links),
                           Field{"role", &M::role},
+                          Field{"master", &M::master},
                           Field{"chargers", &M::chargers},
                           Field{"granted_a", &M::granted_a}.in(not_negative),
                           Field{"drawn_a", &M::drawn_a}.in(not_negative).dead_band(0.3).decimals(2),
@@ -266,7 +271,8 @@ struct Schema<ChargerState> {
                           Field{"plugged", &M::plugged},
                           Field{"charging", &M::charging},
                           Field{"limit_a", &M::limit_a}.in({0, 655.35}),
-                          Field{"granted_a", &M::granted_a}.in(charge_current_a),
+                          Field{"granted_a", &M::granted_a}.in({0, 655.35}),
+                          Field{"order_code", &M::order_code}.in({0, 255}),
                           Field{"current_a", &M::current_a}.in({0, 655.35}).dead_band(0.2).decimals(2),
                           Field{"power_w", &M::power_w}.in(any_power_w).dead_band(50).decimals(0),
                           Field{"voltage_l1_v", &M::voltage_l1_v}.in(any_voltage_v).dead_band(1.5),
