@@ -337,6 +337,11 @@ std::optional<UnitId> unit_id_from_text(std::string_view text) {
     return static_cast<UnitId>(id);
 }
 
+bool is_plain(UnitId id) {
+    const auto is_special = [](unsigned byte) { return byte == 0xC0 || byte == 0xDB; };
+    return id != 0 && id != 0xFFFF && !is_special(id >> 8U) && !is_special(id & 0xFFU);
+}
+
 std::optional<Message> decode_message(std::span<const std::uint8_t> body) {
     if (body.size() < p1_length - 1) {
         return std::nullopt;

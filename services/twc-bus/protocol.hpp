@@ -20,6 +20,8 @@ using UnitId = std::uint16_t;
 /// "7744": four lower-case hexadecimal digits, the id of the charger in every topic.
 std::string to_text(UnitId id);
 std::optional<UnitId> unit_id_from_text(std::string_view text);
+/// An ID to choose: not 0000 or FFFF, and without the bytes C0 and DB, which the bus escapes.
+bool is_plain(UnitId id);
 
 /// FC E1 and FB E2: a master says it is there. Unanswered; a slave with the same ID takes another one.
 struct MasterLinkReady {

@@ -54,8 +54,61 @@ std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, c
     }
 }
 
+std::optional<std::string> refusal_to_answer(std::span<const std::uint8_t> body, UnitId own_id, int max_ca) {
+    const auto has_length = [&](std::size_t one, std::size_t other) {
+        return body.size() == one || body.size() == other;
+    };
+    const std::size_t size = body.size();
+    if (size != 13 && size != 15 && size != 19) {
+        return fmt::format("a body of {} bytes", size);
+    }
+    bool fits = false;
+    switch ((body[0] << 8) | body[1]) {
+        case 0xFDE2:
+        case 0xFDE0:
+            fits = has_length(13, 15);
+            break;
+        case 0xFDEB:
+            fits = has_length(15, 19);
+            break;
+        case 0xFDEC:
+            fits = size == 15;
+            break;
+        case 0xFDED:
+        case 0xFDEE:
+        case 0xFDEF:
+        case 0xFDF1:
+            fits = size == 19;
+            break;
+        default:
+            return fmt::format("{:02X} {:02X} is not on the list of a slave", body[0], body[1]);
+    }
+    if (!fits) {
+        return fmt::format("{:02X} {:02X} with a body of {} bytes", body[0], body[1], size);
+    }
+    if (((body[2] << 8) | body[3]) != own_id) {
+        return fmt::format("the sender {:02X}{:02X} is not {}", body[2], body[3], to_text(own_id));
+    }
+    const int drawn_ca = body[1] == 0xE0 ? (body[9] << 8) | body[10] : 0;
+    if (drawn_ca > max_ca) {
+        return fmt::format("{:.2f} A drawn are above the rated {:.2f} A", drawn_ca / 100.0, max_ca / 100.0);
+    }
+    return std::nullopt;
+}
+
 bool Transmitter::send(std::span<const std::uint8_t> body) {
     if (const auto refusal = refusal_to_send(body, rules_)) {
+        ++refused_;
+        spdlog::error("frame not sent: {}", *refusal);
+        return false;
+    }
+    ++sent_;
+    link_.write(encode_frame(body));
+    return true;
+}
+
+bool AnswerTransmitter::send(std::span<const std::uint8_t> body, UnitId own_id) {
+    if (const auto refusal = refusal_to_answer(body, own_id, max_ca_)) {
         ++refused_;
         spdlog::error("frame not sent: {}", *refusal);
         return false;

@@ -8,6 +8,7 @@
 
 #include "twc-bus/allocator.hpp"
 #include "twc-bus/byte_link.hpp"
+#include "twc-bus/protocol.hpp"
 
 /// The lowest transmit layer. Some frames destroy a Wall Connector for good and no unit clamps a limit to its
 /// rating (TWC protocol notes, sections 4 and 8), so everything that is not known to be harmless is refused here.
@@ -24,7 +25,12 @@ struct TransmitRules {
 /// chargers named for it; each with a body of 13 or 15 bytes.
 std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, const TransmitRules& rules);
 
-/// The only way to write to the byte link.
+/// The same for whoever acts as a slave: only what a Wall Connector in slave mode says of itself. Allowed are FD E2,
+/// FD E0, FD EB, EC, ED, EE, EF and F1 in the lengths such units use, from `own_id`; in FD E0 no current above `max_ca`
+/// may be reported as drawn. Nothing a master says is among them.
+std::optional<std::string> refusal_to_answer(std::span<const std::uint8_t> body, UnitId own_id, int max_ca);
+
+/// The only way to write to the byte link in role `master`.
 class Transmitter {
 public:
     Transmitter(ByteLink& link, TransmitRules rules) : link_(link), rules_(std::move(rules)) {}
@@ -41,6 +47,28 @@ public:
 private:
     ByteLink& link_;
     TransmitRules rules_;
+    std::uint64_t sent_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+/// The only way to write to the byte link in role `slave`.
+class AnswerTransmitter {
+public:
+    /// `max_ca`: what the installation behind is rated for, in hundredths of an amp.
+    AnswerTransmitter(ByteLink& link, int max_ca) : link_(link), max_ca_(max_ca) {}
+
+    /// False, and nothing is written, when the body is refused.
+    bool send(std::span<const std::uint8_t> body, UnitId own_id);
+
+    void open(ByteLink::Handlers handlers) { link_.open(std::move(handlers)); }
+    void close() { link_.close(); }
+
+    std::uint64_t sent() const { return sent_; }
+    std::uint64_t refused() const { return refused_; }
+
+private:
+    ByteLink& link_;
+    int max_ca_;
     std::uint64_t sent_ = 0;
     std::uint64_t refused_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "twc-bus/transmit_filter.hpp"
 
+#include <map>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -124,4 +125,49 @@ TEST_CASE("transmit filter: contactor commands pass to chargers named for them o
         body.resize(14);
         CHECK(refusal_to_send(body, rules));
     }
+}
+
+TEST_CASE("transmit filter: as a slave only what a slave says of itself passes, in its lengths") {
+    const std::map<int, std::set<std::size_t>> allowed{{0xFDE2, {13, 15}}, {0xFDE0, {13, 15}}, {0xFDEB, {15, 19}},
+                                                       {0xFDEC, {15}},     {0xFDED, {19}},     {0xFDEE, {19}},
+                                                       {0xFDEF, {19}},     {0xFDF1, {19}}};
+    RecordingLink link;
+    AnswerTransmitter transmitter(link, max_ca);
+    std::map<int, std::set<std::size_t>> passed;
+    for (const std::size_t length : {0U, 1U, 2U, 12U, 13U, 14U, 15U, 16U, 18U, 19U, 20U, 40U}) {
+        for (int word = 0; word <= 0xFFFF; ++word) {
+            auto body = body_of(static_cast<std::uint8_t>(word >> 8), static_cast<std::uint8_t>(word & 0xFF),
+                                std::max<std::size_t>(length, 4));
+            body[2] = 0x6A;
+            body[3] = 0x6B;
+            body.resize(length);
+            if (!refusal_to_answer(body, 0x6A6B, max_ca)) {
+                passed[word].insert(length);
+            }
+        }
+    }
+    CHECK(passed == allowed);
+    CHECK_FALSE(transmitter.send(body_of(0xFC, 0x19, 15), 0));
+    CHECK_FALSE(transmitter.send(body_of(0xFC, 0x1A, 13), 0));
+    CHECK_FALSE(transmitter.send(body_of(0xFB, 0xE8, 15), 0));
+    CHECK(link.written.empty());
+    CHECK(transmitter.refused() == 3);
+}
+
+TEST_CASE("transmit filter: a slave speaks for itself alone and never says it draws more than its rating") {
+    RecordingLink link;
+    AnswerTransmitter transmitter(link, max_ca);
+    auto body = body_of(0xFD, 0xE0, 15);
+    body[2] = 0x6A;
+    body[3] = 0x6B;
+    CHECK(transmitter.send(body, 0x6A6B));
+    CHECK_FALSE(transmitter.send(body, 0x6A6A));
+    body[7] = 0xFF;  // the limit is echoed whatever it is
+    body[9] = 0x0C;
+    body[10] = 0x80;
+    CHECK(transmitter.send(body, 0x6A6B));
+    body[10] = 0x81;
+    CHECK_FALSE(transmitter.send(body, 0x6A6B));
+    CHECK(link.written.size() == 2);
+    CHECK(transmitter.sent() == 2);
 }
