@@ -199,6 +199,7 @@ void Inquiry::on_report(const SerialReport& report) {
 }
 
 void Inquiry::on_report(const VinReport& report, Instant now) {
+    vin_heard_at_ = now;
     if (report.part == 1 && unplug_attempts_.next) {
         empty_vin_answers_ = report.text.empty() ? empty_vin_answers_ + 1 : 0;
         if (empty_vin_answers_ >= empty_answers_to_unplug) {
@@ -216,6 +217,10 @@ void Inquiry::on_report(const VinReport& report, Instant now) {
     if (std::ranges::all_of(vin_parts_, [](const auto& part) { return part.has_value(); })) {
         judge_vin(now);
     }
+}
+
+bool Inquiry::vin_is_older_than(scheduling::Duration age, Instant now) const {
+    return vin_ && vin_heard_at_ && now - *vin_heard_at_ > age;
 }
 
 // The check digit is mandatory in North America only: elsewhere a VIN counts once it was read the same twice.

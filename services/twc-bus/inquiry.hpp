@@ -25,6 +25,11 @@ public:
     std::optional<Query> due(scheduling::Instant now) const;
     void asked(Query query, scheduling::Instant now);
 
+    /// For a listener, who cannot ask: no VIN answer has come for longer than that.
+    bool vin_is_older_than(scheduling::Duration age, scheduling::Instant now) const;
+    /// The car left, as far as anyone can tell.
+    void forget_car() { unplug(); }
+
     /// None until the unit has shown it. State 00 means unplugged or asleep; a car whose VIN is known counts as
     /// plugged until three VIN answers running came back empty.
     std::optional<bool> plugged() const { return plugged_; }
@@ -63,6 +68,7 @@ private:
     std::array<std::optional<std::string>, 3> vin_parts_;
     std::string unconfirmed_vin_;
     int empty_vin_answers_ = 0;
+    std::optional<scheduling::Instant> vin_heard_at_;
 
     std::optional<std::string> vin_;
     std::optional<std::string> serial_;
