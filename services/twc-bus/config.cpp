@@ -60,9 +60,7 @@ std::string read_port(const config::Section& bus) {
 UnitId read_master_id(const config::Section& bus) {
     const auto text = bus.text_or("master_id", "7777");
     const auto id = unit_id_from_text(text);
-    const auto is_special = [](unsigned byte) { return byte == 0xC0 || byte == 0xDB; };
-    const bool usable = id && *id != 0 && *id != 0xFFFF && !is_special(*id >> 8U) && !is_special(*id & 0xFFU);
-    if (!usable) {
+    if (!id || !is_plain(*id)) {
         bus.report("master_id", fmt::format("\"{}\" must be four hexadecimal digits in quotes, not 0000 or FFFF and "
                                             "without the bytes C0 and DB, which the bus escapes",
                                             text));
@@ -74,6 +72,7 @@ UnitId read_master_id(const config::Section& bus) {
 LineConfig read_line(const config::Section& bus, std::string name) {
     LineConfig line{.name = std::move(name),
                     .port = read_port(bus),
+                    .role = read_role(bus),
                     .master_id = read_master_id(bus),
                     .listen = bus.seconds_or("listen_s", 30, 0, 60)};
     bus.reject_unknown_keys();
@@ -93,6 +92,9 @@ std::vector<LineConfig> read_lines(const config::Section& root) {
                        fmt::format("\"{}\" becomes a level of a topic: lower-case letters, digits, _ and -", name));
         }
         auto line = read_line(bus, std::move(name));
+        if (line.role.role != Role::master) {
+            bus.report("role", "listen and slave are for a twc-bus with one line");
+        }
         for (const auto& other : lines) {
             if (other.name == line.name) {
                 bus.report("name", fmt::format("\"{}\" is the name of another line", line.name));

@@ -10,6 +10,7 @@
 #include "twc-bus/byte_link.hpp"
 #include "twc-bus/charger_view.hpp"
 #include "twc-bus/fleet.hpp"
+#include "twc-bus/role.hpp"
 
 namespace twc_bus {
 
@@ -17,6 +18,7 @@ namespace twc_bus {
 struct LineConfig {
     std::string name;  ///< Empty when there is only one.
     std::string port;  ///< A serial device, tcp://host:port or rfc2217://host:port.
+    RoleSettings role;
     UnitId master_id = 0x7777;
     std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
 };
