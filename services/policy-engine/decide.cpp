@@ -155,6 +155,10 @@ void Decider::refuse(std::size_t index, Reason reason) {
 void Decider::hold_while_lost(std::size_t index) {
     const ChargerMemory& memory = memory_.chargers[index];
     Wish& wish = cases_[index].wish;
+    if (!inputs_.bus.takes_limits) {
+        refuse(index, Reason::other_master);
+        return;
+    }
     const bool goes_on = wish.kind != Wish::Kind::none && memory.drawing && memory.target_a > 0 &&
                          inputs_.now - *memory.lost_at < kept_while_lost;
     if (!goes_on) {

@@ -46,6 +46,8 @@ std::string order_sentence(const ChargerDecision& decision) {
             return "this charger or its vehicle is disabled";
         case Reason::not_plugged:
             return "no car is plugged in";
+        case Reason::other_master:
+            return "another master decides about this charger: twc-bus takes no limits";
         case Reason::offline:
             return decision.target_a > 0
                        ? fmt::format("{:g} A, kept for now: the charger does not answer", decision.target_a)
@@ -151,9 +153,10 @@ const char* name_of(Limit limit) {
 }
 
 const char* name_of(Reason reason) {
-    constexpr std::array<const char*, 26> names{"mode_off",
+    constexpr std::array<const char*, 27> names{"mode_off",
                                                 "disabled",
                                                 "offline",
+                                                "other_master",
                                                 "fault",
                                                 "not_plugged",
                                                 "override_off",

@@ -170,8 +170,11 @@ void PolicyEngine::take_site(const messaging::Delivery& delivery, const contract
 
 void PolicyEngine::take_bus(const messaging::Delivery& /*delivery*/, const contract::BusState& bus) {
     const auto known = [](double amps) { return amps > 0 ? std::optional(amps) : std::nullopt; };
-    inputs_.bus = {
-        .wiring_max_a = known(bus.limit_a), .charger_min_a = bus.charger_min_a, .charger_max_a = bus.charger_max_a};
+    const bool takes_limits = bus.role != "listen" && bus.role != "slave";
+    inputs_.bus = {.wiring_max_a = known(bus.limit_a),
+                   .charger_min_a = bus.charger_min_a,
+                   .charger_max_a = bus.charger_max_a,
+                   .takes_limits = takes_limits};
 }
 
 void PolicyEngine::take_charger(const messaging::Delivery& delivery, const contract::ChargerState& state) {
@@ -351,7 +354,7 @@ void PolicyEngine::fill_inputs() {
     for (const auto& [id, source] : chargers_) {
         if (source.heard) {
             inputs_.chargers.push_back(source.charger);
-            inputs_.chargers.back().online = source.available && !offline("twc-bus");
+            inputs_.chargers.back().online = source.available && !offline("twc-bus") && inputs_.bus.takes_limits;
         }
     }
     inputs_.vehicles.clear();

@@ -63,6 +63,7 @@ enum class Reason {
     mode_off,
     disabled,
     offline,
+    other_master,  ///< twc-bus only listens, or is a unit of another master itself.
     fault,
     not_plugged,
     override_off,
@@ -249,6 +250,7 @@ struct Bus {
     std::optional<double> wiring_max_a;
     std::optional<double> charger_min_a;
     std::optional<double> charger_max_a;
+    bool takes_limits = true;  ///< False: another master decides what chargers draw, and nobody here may act on them.
 };
 
 /// One consistent picture of the world.

@@ -185,6 +185,31 @@ TEST_CASE("service: dead data that the broker kept is not believed") {
     }
 }
 
+TEST_CASE("service: on the bus of another master no limit is sent and no car is commanded") {
+    for (const auto* role : {"listen", "slave"}) {
+        CAPTURE(role);
+        World world;
+        world.send("twc/vehicle/blue/availability", "online", true);
+        world.send("twc/vehicle/blue/state",
+                   contract::VehicleState{
+                       .charging_state = "charging", .plugged = true, .at_home = true, .can_command = true});
+        world.live(3700, 90);
+        REQUIRE(world.limit() == 16);
+
+        world.send("twc/bus/state", contract::BusState{.link = "ok", .role = role, .chargers = {"7744"}});
+        const auto sent = world.sent_to("twc/bus/limit/set").size();
+        world.hold(5000, {{"7744", 20}}, 120);
+        CHECK(world.sent_to("twc/bus/limit/set").size() == sent);
+        CHECK(world.sent_to("twc/vehicle/blue/command/charge_stop/set").empty());
+        CHECK(world.reason_code() == "other_master");
+        CHECK(world.retained("twc/policy/charger/7744/state").at("target_a") == 0);
+
+        world.send("twc/bus/state", contract::BusState{.link = "ok", .role = "master", .chargers = {"7744"}});
+        world.live(3700, 120);
+        CHECK(world.limit() == 16);
+    }
+}
+
 TEST_CASE("service: the car is told to stop before the charger is lowered") {
     World world;
     world.send("twc/vehicle/blue/availability", "online", true);
