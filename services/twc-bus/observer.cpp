@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 namespace twc_bus {
 
@@ -68,13 +69,18 @@ std::string Observer::reason() const {
 }
 
 void Observer::publish() {
+    const auto words = reason();
+    if (words != shown_reason_) {
+        spdlog::info("{}", words);
+        shown_reason_ = words;
+    }
     const auto masters = view_.picture().masters();
     view_.publish({.link = link_word(),
                    .role = "listen",
                    .master = masters.size() == 1 ? std::optional(to_text(masters.front())) : std::nullopt,
                    .granted_a = view_.limit_sum_ca() / 100.0,
                    .drawn_a = view_.drawn_sum_ca() / 100.0,
-                   .reason = reason()});
+                   .reason = words});
 }
 
 }  // namespace twc_bus

@@ -26,6 +26,7 @@ private:
     service::Environment& environment_;
     ByteSource& line_;
     LineView view_;
+    std::string shown_reason_;
     scheduling::TaskScope scope_;
 };
 

@@ -108,12 +108,15 @@ void SlaveBus::follow_id() {
 
 // What stands behind must hear of less at once, not with the next second.
 void SlaveBus::note_changes() {
+    const Instant now = environment_.loop.now();
     const auto words = reason();
     if (words == shown_words_ && unit_.granted_ca() == shown_granted_ca_) {
         return;
     }
-    if (words != shown_words_) {
-        spdlog::log(unit_.fault() ? spdlog::level::warn : spdlog::level::info, "{}", words);
+    if (const auto standing = unit_.standing(now); standing != logged_standing_) {
+        logged_standing_ = standing;
+        const bool is_bad = standing == Standing::error || standing == Standing::silent || standing == Standing::gone;
+        spdlog::log(is_bad ? spdlog::level::warn : spdlog::level::info, "{}", unit_.words(now));
     }
     shown_words_ = words;
     shown_granted_ca_ = unit_.granted_ca();

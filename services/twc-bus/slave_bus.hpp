@@ -40,6 +40,7 @@ private:
     UnitId shown_id_;
     int shown_granted_ca_ = 0;
     std::string shown_words_;
+    Standing logged_standing_ = Standing::no_master;
     scheduling::Timer timer_;
     scheduling::TaskScope scope_;
 };

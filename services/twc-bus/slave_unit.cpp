@@ -123,38 +123,58 @@ PowerReport SlaveUnit::power_report() const {
     return report;
 }
 
+Standing SlaveUnit::standing(Instant now) const {
+    if (!master_) {
+        return Standing::no_master;
+    }
+    if (fault_) {
+        return Standing::error;
+    }
+    if (!heard_at_) {
+        return Standing::gone;
+    }
+    if (now - *heard_at_ >= announces_after_silence) {
+        return Standing::silent;
+    }
+    if (contactor_open_) {
+        return Standing::disconnected;
+    }
+    if (limit_ca_ > 0) {
+        return Standing::granted;
+    }
+    return state_ == stopped_state ? Standing::stopped : Standing::asks;
+}
+
 std::string SlaveUnit::words(Instant now) const {
     std::string who = "slave " + to_text(id_);
     if (id_was_taken_) {
         who += fmt::format(" ({} is taken)", to_text(settings_.id));
     }
-    if (!master_) {
-        return who + ": no master is heard";
+    const auto master = to_text(master_.value_or(0));
+    switch (standing(now)) {
+        case Standing::no_master:
+            return who + ": no master is heard";
+        case Standing::asks:
+            return fmt::format("{}: asks master {} for a limit", who, master);
+        case Standing::granted:
+            return limit_ca_ > settings_.rating_ca
+                       ? fmt::format("{}: master {} grants {:g} A, rated {:g} A", who, master, amps(limit_ca_),
+                                     amps(settings_.rating_ca))
+                       : fmt::format("{}: master {} grants {:g} A", who, master, amps(granted_ca()));
+        case Standing::stopped:
+            return fmt::format("{}: master {} grants nothing", who, master);
+        case Standing::disconnected:
+            return fmt::format("{}: master {} ordered the contactor open", who, master);
+        case Standing::silent:
+            return fmt::format("{}: master {} is silent, the grant ends {} s after its last heartbeat", who, master,
+                               std::chrono::seconds(contactor_opens_after).count());
+        case Standing::gone:
+            return fmt::format("{}: master {} is gone, nothing is granted", who, master);
+        case Standing::error:
+            return fmt::format("{}: master {} reported an error, {}; silent until twc-bus is started again", who,
+                               master, *fault_);
     }
-    const auto master = to_text(*master_);
-    if (fault_) {
-        return fmt::format("{}: master {} reported an error, {}; silent until twc-bus is started again", who, master,
-                           *fault_);
-    }
-    if (!heard_at_) {
-        return fmt::format("{}: master {} is gone, nothing is granted", who, master);
-    }
-    if (contactor_open_) {
-        return fmt::format("{}: master {} ordered the contactor open", who, master);
-    }
-    if (now - *heard_at_ >= announces_after_silence) {
-        return fmt::format("{}: master {} is silent, the grant ends {} s after its last heartbeat", who, master,
-                           std::chrono::seconds(contactor_opens_after).count());
-    }
-    if (limit_ca_ == 0) {
-        return state_ == stopped_state ? fmt::format("{}: master {} grants nothing", who, master)
-                                       : fmt::format("{}: asks master {} for a limit", who, master);
-    }
-    if (limit_ca_ > settings_.rating_ca) {
-        return fmt::format("{}: master {} grants {:g} A, rated {:g} A", who, master, amps(limit_ca_),
-                           amps(settings_.rating_ca));
-    }
-    return fmt::format("{}: master {} grants {:g} A", who, master, amps(granted_ca()));
+    return who;
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------
@@ -281,6 +301,9 @@ void SlaveUnit::note_sender(UnitId sender, const Message& message, Instant now) 
 }
 
 void SlaveUnit::take_other_id(Instant now) {
+    if (fault_) {
+        return;  // mute anyway
+    }
     id_ = id_after(id_);
     sign_ = static_cast<std::uint8_t>(sign_ ^ 0x35U);
     id_was_taken_ = true;
@@ -288,7 +311,7 @@ void SlaveUnit::take_other_id(Instant now) {
     pending_.reset();
     lose_master();
     master_.reset();
-    state_ = fault_ ? error_state : asking_state;
+    state_ = asking_state;
     announce_at_ = now + first_announcement_after(id_);
 }
 

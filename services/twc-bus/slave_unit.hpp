@@ -13,6 +13,18 @@
 
 namespace twc_bus {
 
+/// How a unit stands with its master.
+enum class Standing {
+    no_master,     ///< None has spoken to it so far.
+    asks,          ///< Has a master, but no limit yet.
+    granted,       ///< Works to a limit.
+    stopped,       ///< Told 0.
+    disconnected,  ///< Its contactor was ordered open.
+    silent,        ///< No heartbeat for 10 s; the grant still holds.
+    gone,          ///< No heartbeat for 25 s: nothing is granted.
+    error,         ///< The master reported one: mute until it is started again.
+};
+
 /// Plays one Wall Connector in slave mode on the bus of another master (TWC protocol notes, sections 4, 5 and 9): asks
 /// for a limit, echoes what it is told word for word as real units do, and says what it draws. What it *uses* is never
 /// more than its rating, and nothing once the master was silent for 25 s or ordered it off. Messages and time go in,
@@ -58,7 +70,8 @@ public:
     /// The error a master reported. It says nothing more until it is started again, as real units do.
     const std::optional<std::string>& fault() const { return fault_; }
 
-    /// One sentence: how it stands with its master.
+    Standing standing(scheduling::Instant now) const;
+    /// The same in one sentence.
     std::string words(scheduling::Instant now) const;
 
 private:
