@@ -48,6 +48,40 @@ TEST_CASE("config: a misspelt key is refused in every section") {
     CHECK(mentions(problems_with("statefile=x"), "statefile: unknown key"));
 }
 
+TEST_CASE("config: the role, and the unit that role slave plays") {
+    const auto with = [](const std::string& lines) {
+        auto text = shipped();
+        const std::string role = "  role: master ";
+        return text.replace(text.find(role), role.size(), lines + "  # ");
+    };
+    const auto role_of = [&](const std::string& lines) {
+        const config::Document document(with(lines), "twc-bus.yaml");
+        return read_config(document.root()).role;
+    };
+    CHECK(role_of("  role: master").role == twc_bus::Role::master);
+    CHECK(role_of("").role == twc_bus::Role::master);
+    CHECK(role_of("  role: listen").role == twc_bus::Role::listen);
+    const auto slave = role_of("  role: slave\n  slave: {id: \"6a6a\", rating_a: 20, protocol: 1, drawn_a: 16}\n");
+    CHECK(slave.role == twc_bus::Role::slave);
+    CHECK(slave.slave.id == 0x6A6A);
+    CHECK(slave.slave.rating_ca == 2000);
+    CHECK(slave.slave.protocol == 1);
+    CHECK(slave.slave.drawn_ca == 1600);
+    CHECK_FALSE(role_of("  role: slave\n  slave: {id: \"6a6a\", rating_a: 20}\n").slave.drawn_ca);
+
+    CHECK(mentions(problems_with("bus.role=boss"), "bus.role: \"boss\" is not one of master, listen, slave"));
+    CHECK(mentions(problems_of(with("  role: slave")), "bus.slave.id"));
+    CHECK(mentions(problems_of(with("  role: slave")), "bus.slave.rating_a"));
+    const auto problems_in = [&](const std::string& unit) {
+        return problems_of(with("  role: slave\n  slave: {" + unit + "}\n"));
+    };
+    CHECK(mentions(problems_in("id: \"c012\", rating_a: 20"), "bus.slave.id"));
+    CHECK(mentions(problems_in("id: \"6a6a\", rating_a: 100"), "bus.slave.rating_a"));
+    CHECK(mentions(problems_in("id: \"6a6a\", rating_a: 20, protocol: 3"), "bus.slave.protocol"));
+    CHECK(mentions(problems_in("id: \"6a6a\", rating_a: 20, drawn_a: 21"), "21 A is above rating_a, 20 A"));
+    CHECK(mentions(problems_in("id: \"6a6a\", rating: 20"), "bus.slave.rating: unknown key"));
+}
+
 TEST_CASE("config: limits that contradict each other are refused with both values") {
     CHECK(mentions(problems_with("limits.charger_max_a=40"), "40 A for one charger is above wiring_max_a, 32 A"));
     CHECK(mentions(problems_with("limits.failsafe_a=5"), "5 A is below charger_min_a, 6 A"));
