@@ -13,7 +13,8 @@ constexpr auto present_within = 15s;
 // As long as a real master waits for a unit (notes, 7.1).
 constexpr auto answers_end_after = 26s;
 constexpr auto forgotten_after = 60s;
-constexpr auto uncertain_master_for = 10s;
+// After that its units give up on it as well (notes, 7.1).
+constexpr auto master_is_gone_after = 10s;
 // A master that does not ask for the VIN any more leaves state 00 as the only sign that a car has left.
 constexpr auto vin_counts_for = 120s;
 // Four units is all a bus carries. Damage that still verifies must not fill the memory.
@@ -161,10 +162,7 @@ HeardUnit* BusPicture::reporting_unit(UnitId id, Instant now) {
 }
 
 void BusPicture::expire(Instant now) {
-    std::erase_if(masters_, [&](const auto& item) {
-        const auto& master = item.second;
-        return now - master.heard > (master.certain() ? scheduling::Duration(forgotten_after) : uncertain_master_for);
-    });
+    std::erase_if(masters_, [&](const auto& item) { return now - item.second.heard > master_is_gone_after; });
     for (auto& [id, unit] : units_) {
         if (unit.last_answer && now - *unit.last_answer > answers_end_after) {
             unit.last.reset();

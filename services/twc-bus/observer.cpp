@@ -57,20 +57,23 @@ std::string Observer::reason() const {
     }
     const auto present = view_.present_units();
     const auto units = std::ranges::count_if(present, [&](UnitId id) { return !view_.picture().is_master(id); });
-    const char* noun = units == 1 ? "charger" : "chargers";
     if (masters.empty()) {
-        return units == 0 ? "listening: nobody is heard"
-                          : fmt::format("listening: no master is heard, {} {} look for one", units, noun);
+        return units == 0   ? "listening: nobody is heard"
+               : units == 1 ? "listening: no master is heard, 1 charger looks for one"
+                            : fmt::format("listening: no master is heard, {} chargers look for one", units);
     }
     if (masters.size() > 1) {
         return fmt::format("listening: masters {} are on one line, which is a fault", fmt::join(masters, " and "));
     }
-    return fmt::format("listening: master {} with {} {}", masters.front(), units, noun);
+    if (units == 0) {
+        return fmt::format("listening: master {}, no charger answers it", masters.front());
+    }
+    return fmt::format("listening: master {} with {} {}", masters.front(), units, units == 1 ? "charger" : "chargers");
 }
 
 void Observer::publish() {
     const auto words = reason();
-    if (words != shown_reason_) {
+    if (words != shown_reason_ && view_.link_up()) {
         spdlog::info("{}", words);
         shown_reason_ = words;
     }

@@ -246,8 +246,9 @@ TEST_CASE("roles: when the master is gone the slave's grant is 0 after 25 s, and
     CHECK(world.slave_house.charger("6a6a").limit_a == 0);
     CHECK(world.slave_house.state().reason == "slave 6a6a: master 7777 is gone, nothing is granted");
     CHECK(world.slave_house.availability("6a6a") == "offline");
+    CHECK_FALSE(world.listen_house.state().master);
     world.loop.run_for(60s);
-    CHECK(world.listen_house.state().reason == "listening: no master is heard, 1 charger look for one");
+    CHECK(world.listen_house.state().reason == "listening: no master is heard, 1 charger looks for one");
 
     world.start_master();
     world.lease({{"6a6a", 18}}, 30s);
