@@ -21,6 +21,8 @@ public:
 
     /// An answer of the unit. True when that began or ended something that is worth saving at once.
     bool on_reading(double power_w, std::optional<bool> plugged);
+    /// SessionMeter::on_unit_counter
+    void on_unit_counter(std::uint32_t unit_kwh) { meter_.on_unit_counter(unit_kwh, environment_.loop.wall_now()); }
     /// `ts` is set here.
     void publish(contract::ChargerState state, bool online);
     void publish_offline();

@@ -9,7 +9,6 @@
 #include <spdlog/spdlog.h>
 
 #include "service/command_value.hpp"
-#include "storage/atomic_file.hpp"
 
 namespace twc_bus {
 
@@ -19,26 +18,11 @@ using namespace std::chrono_literals;
 using scheduling::Instant;
 
 constexpr service::Pace bus_pace{.at_most_every = 1s, .at_least_every = 5s, .qos = 0};
-constexpr service::Pace charger_pace{.at_most_every = 1s, .at_least_every = 10s, .qos = 0};
 constexpr auto publish_period = 1s;
 constexpr auto save_period = 10s;
 constexpr auto online_within = 15s;
-constexpr auto no_answer_after = 10s;
 
 constexpr double amps(int ca) { return ca / 100.0; }
-
-// A file that cannot be used is set aside, so that its energy counters can be rescued by hand.
-SavedState load_state(const std::filesystem::path& file) {
-    try {
-        const auto text = storage::read_if_present(file);
-        return text ? saved_state_from_text(*text) : SavedState{};
-    } catch (const std::exception& error) {
-        spdlog::error("state file {}: {}; starting with empty counters", file.string(), error.what());
-        std::error_code ignored;
-        std::filesystem::rename(file, file.string() + ".unreadable", ignored);
-        return {};
-    }
-}
 
 std::vector<FleetLine> fleet_lines(const std::vector<LineConfig>& lines, const SavedState& saved) {
     std::vector<FleetLine> fleet;
@@ -54,20 +38,6 @@ std::vector<FleetLine> fleet_lines(const std::vector<LineConfig>& lines, const S
         }
     }
     return fleet;
-}
-
-const char* name_of(SessionEvent event) {
-    switch (event) {
-        case SessionEvent::plugged:
-            return "plugged";
-        case SessionEvent::unplugged:
-            return "unplugged";
-        case SessionEvent::session_started:
-            return "session_started";
-        case SessionEvent::session_ended:
-            return "session_ended";
-    }
-    return "";
 }
 
 const char* name_of(NoticeKind kind) {
@@ -100,35 +70,26 @@ const char* name_of(NoticeKind kind) {
     return "";
 }
 
-double percentile(std::vector<double> values, double share) {
-    std::ranges::sort(values);
-    return values.at(static_cast<std::size_t>(share * static_cast<double>(values.size() - 1)));
-}
-
 }  // namespace
-
-TwcBus::Published::Published(const service::Environment& environment, const std::string& topic)
-    : state(service::make_state_publisher<contract::ChargerState>(environment, topic, charger_pace)) {}
 
 TwcBus::TwcBus(Config config, service::Environment& environment, const std::vector<ByteLink*>& links)
     : config_(std::move(config)),
       environment_(environment),
       started_(environment.loop.now()),
-      saved_(load_state(config_.state_file)),
-      setpoints_(config_.limits, saved_.estop, started_),
-      fleet_(config_.limits, fleet_lines(config_.lines, saved_), started_, config_.care),
       host_(environment, [this](nlohmann::json& metrics) { add_metrics(metrics); }),
+      keeper_(environment, host_, config_.state_file),
+      setpoints_(config_.limits, keeper_.saved().estop, started_),
+      fleet_(config_.limits, fleet_lines(config_.lines, keeper_.saved()), started_, config_.care),
       bus_state_(
           service::make_state_publisher<contract::BusState>(environment, environment.topics.bus_state(), bus_pace)),
-      disk_(environment.workers.make_worker("twc-disk")),
       timer_(environment.loop),
       scope_(environment.loop) {
     if (setpoints_.estop()) {
         spdlog::warn("the emergency stop is still in force; publish release to {}",
                      environment_.topics.bus_estop_set());
     }
-    for (const auto& [id, charger] : saved_.chargers) {
-        published(id).meter = SessionMeter(charger.totals);
+    for (const auto& [id, charger] : keeper_.saved().chargers) {
+        desks_.try_emplace(id, environment_, host_, id, charger.totals);
     }
     host_.on_command(environment_.topics.bus_limit_set(),
                      [this](const messaging::Delivery& command) { return on_limit_set(command); });
@@ -155,45 +116,29 @@ TwcBus::TwcBus(Config config, service::Environment& environment, const std::vect
 
 TwcBus::~TwcBus() {
     for (auto& line : lines_) {
-        line.transmitter.close();
+        line.transmitter().close();
     }
-    for (auto& [id, shown] : published_) {
-        environment_.bus.publish({.topic = environment_.topics.charger_availability(to_text(id)),
-                                  .payload = "offline",
-                                  .retained = true,
-                                  .qos = 1});
+    for (auto& [id, desk] : desks_) {
+        desk.publish_offline();
     }
-    save_before_exit();
-}
-
-TwcBus::Published& TwcBus::published(UnitId id) {
-    const auto found = published_.find(id);
-    if (found != published_.end()) {
-        return found->second;
-    }
-    return published_.try_emplace(id, environment_, environment_.topics.charger_state(to_text(id))).first->second;
+    keeper_.save_before_exit(state_to_save());
 }
 
 // --- the line ---------------------------------------------------------------------------------------------------
 
 void TwcBus::open_link(std::size_t index) {
-    lines_[index].transmitter.open(
+    lines_[index].transmitter().open(
         {.bytes = [this, index](std::span<const std::uint8_t> bytes) { on_bytes(index, bytes); },
          .up = [this, index] { on_link(index, true, ""); },
          .down = [this, index](const std::string& why) { on_link(index, false, why); }});
 }
 
 void TwcBus::on_link(std::size_t index, bool up, const std::string& why) {
-    auto& line = lines_[index];
     if (up) {
-        spdlog::info("{}: open", line.config.port);
-        line.was_up = true;
-        line.decoder.reset();
+        lines_[index].on_up();
     } else {
-        spdlog::warn("{}", why);
-        line.losses += fleet_.line(index).link_up() ? 1U : 0U;
+        lines_[index].on_down(why, fleet_.line(index).link_up());
     }
-    line.reason = why;
     fleet_.on_link(index, up, environment_.loop.now());
     pump();
     publish_bus();
@@ -201,9 +146,8 @@ void TwcBus::on_link(std::size_t index, bool up, const std::string& why) {
 
 void TwcBus::on_bytes(std::size_t index, std::span<const std::uint8_t> bytes) {
     const Instant now = environment_.loop.now();
-    lines_[index].bytes += bytes.size();
     fleet_.on_activity(index, now);
-    for (const auto& body : lines_[index].decoder.feed(bytes)) {
+    for (const auto& body : lines_[index].on_bytes(bytes)) {
         if (const auto answered = fleet_.on_body(index, body, now)) {
             on_answer(*answered);
         }
@@ -213,22 +157,13 @@ void TwcBus::on_bytes(std::size_t index, std::span<const std::uint8_t> bytes) {
 
 void TwcBus::on_answer(UnitId id) {
     const auto& charger = *fleet_.find(id);
-    auto& shown = published(id);
+    auto& shown = desk(id);
     if (const auto unit_kwh = charger.inquiry.lifetime_kwh()) {
-        shown.meter.on_unit_counter(*unit_kwh, environment_.loop.wall_now());
+        shown.on_unit_counter(*unit_kwh);
     }
-    const auto events = shown.meter.on_reading({.power_w = power_w(charger, config_.mains),
-                                                .plugged = charger.inquiry.plugged(),
-                                                .now = environment_.loop.now(),
-                                                .wall_now = environment_.loop.wall_now()});
-    for (const auto event : events) {
-        const auto& totals = shown.meter.totals();
-        charger_event(id, name_of(event),
-                      {{"energy_kwh", totals.energy_kwh}, {"session_kwh", totals.session_kwh.value_or(0)}});
-        spdlog::info("{}: {}", to_text(id), name_of(event));
-    }
+    const bool changed = shown.on_reading(power_w(charger, config_.mains), charger.inquiry.plugged());
     publish_charger(charger);
-    if (!events.empty()) {
+    if (changed) {
         save_if_changed();
     }
 }
@@ -243,7 +178,7 @@ void TwcBus::pump() {
     for (std::size_t index = 0; index < lines_.size(); ++index) {
         auto step = fleet_.next(index, now);
         while (step.body) {
-            lines_[index].transmitter.send(*step.body);
+            lines_[index].transmitter().send(*step.body);
             step = fleet_.next(index, now);
         }
         wake = std::min(wake, step.wake);
@@ -344,13 +279,13 @@ nlohmann::json TwcBus::on_limit_set(const messaging::Delivery& command) {
     std::vector<std::string> unknown;
     for (const auto& [name, amps] : limits.chargers) {
         const auto id = unit_id_from_text(name);
-        if (!id || name != to_text(*id) || (fleet_.find(*id) == nullptr && !published_.contains(*id))) {
+        if (!id || name != to_text(*id) || (fleet_.find(*id) == nullptr && !desks_.contains(*id))) {
             unknown.push_back(name);
         }
     }
     if (!unknown.empty()) {
         std::vector<std::string> known;
-        for (const auto& [id, shown] : published_) {
+        for (const auto& [id, shown] : desks_) {
             known.push_back(to_text(id));
         }
         throw service::Rejected(
@@ -365,17 +300,17 @@ nlohmann::json TwcBus::on_limit_set(const messaging::Delivery& command) {
 void TwcBus::report_refused_wishes(const contract::LimitSet& limits) {
     for (const auto& [name, wish_a] : limits.chargers) {
         const auto id = unit_id_from_text(name);
-        const auto found = id ? published_.find(*id) : published_.end();
-        if (found == published_.end()) {
+        const auto found = id ? desks_.find(*id) : desks_.end();
+        if (found == desks_.end()) {
             continue;
         }
-        auto& refused = found->second.refused_wish_ca;
+        auto& refused = refused_wishes_ca_[*id];
         const int wish_ca = setpoints_.lease().wish_ca(*id);
         const int most_ca = config_.limits.max_ca(*id);
         if (wish_ca > most_ca && refused != wish_ca) {
             spdlog::warn("{}: {:g} A wanted, limited to {:g} A", name, wish_a, amps(most_ca));
-            charger_event(*id, "limited",
-                          {{"wanted_a", wish_a}, {"limit_a", amps(most_ca)}, {"reason", "limits.charger_max_a"}});
+            found->second.event("limited",
+                                {{"wanted_a", wish_a}, {"limit_a", amps(most_ca)}, {"reason", "limits.charger_max_a"}});
         }
         refused = wish_ca > most_ca ? std::optional(wish_ca) : std::nullopt;
     }
@@ -419,7 +354,7 @@ void TwcBus::publish_all() {
         publish_charger(*charger);
     }
     // Known from the file or lost since: their counters stay visible.
-    for (auto& [id, shown] : published_) {
+    for (auto& [id, shown] : desks_) {
         if (fleet_.find(id) == nullptr) {
             Charger absent;
             absent.id = id;
@@ -438,45 +373,14 @@ bool TwcBus::is_online(const Charger& charger, Instant now) {
 }
 
 void TwcBus::publish_charger(const Charger& charger) {
-    const Instant now = environment_.loop.now();
-    auto& shown = published(charger.id);
-    auto state = describe(charger, shown.meter.totals(), config_.mains, config_.limits);
-    state.ts = environment_.loop.wall_now();
-    shown.state.update(state);
-
-    const bool online = is_online(charger, now);
-    if (shown.online != online) {
-        shown.online = online;
-        environment_.bus.publish({.topic = environment_.topics.charger_availability(to_text(charger.id)),
-                                  .payload = online ? "online" : "offline",
-                                  .retained = true,
-                                  .qos = 1});
-    }
-    if (state.fault != shown.fault) {
-        shown.fault = state.fault;
-        if (state.fault && shown.online == true) {
-            spdlog::warn("{}: {}", to_text(charger.id), *state.fault);
-            charger_event(charger.id, "fault", {{"reason", *state.fault}});
-        }
-    }
-}
-
-std::string TwcBus::link_word(std::size_t index, Instant now) const {
-    const auto& line = lines_[index];
-    const auto& master = fleet_.line(index);
-    if (!master.link_up()) {
-        return line.was_up || line.reason != "opening the port" ? "down" : "opening";
-    }
-    const bool any_answer = std::ranges::any_of(master.chargers(), [&](const auto& item) {
-        const auto& answer = item.second.last_answer;
-        return answer && now - *answer <= no_answer_after;
-    });
-    return any_answer ? "ok" : "no_answer";
+    auto& shown = desk(charger.id);
+    shown.publish(describe(charger, shown.totals(), config_.mains, config_.limits),
+                  is_online(charger, environment_.loop.now()));
 }
 
 std::string TwcBus::reason(Instant now) const {
     if (!fleet_.any_link_up()) {
-        return lines_.front().reason;
+        return lines_.front().down_because();
     }
     if (setpoints_.estop()) {
         return "emergency stop";
@@ -506,55 +410,17 @@ std::string TwcBus::reason(Instant now) const {
     return setpoints_.lease().in_force(now) ? "limits in force" : "waiting for limits";
 }
 
-LineFacts TwcBus::line_facts(std::size_t index, Instant now) const {
-    const auto& master = fleet_.line(index);
-    LineFacts facts{.up = master.link_up(),
-                    .down_because = lines_[index].reason,
-                    .other_master = master.hears_other_master(),
-                    .too_many = master.too_many(now)};
-    constexpr int announces_in_vain = 3;
-    for (const auto& [id, charger] : master.chargers()) {
-        facts.chargers +=
-            charger.linked && charger.last_answer && now - *charger.last_answer <= no_answer_after ? 1 : 0;
-        if (charger.id_shared) {
-            facts.shared_id = to_text(id);
-        }
-        if (charger.linked && charger.announcements >= announces_in_vain) {
-            facts.deaf_charger = to_text(id);
-        }
-    }
-    return facts;
-}
-
-LineCounters TwcBus::line_counters(std::size_t index) const {
-    const auto& line = lines_[index];
-    const auto& frames = line.decoder.counters();
-    const auto& statistics = fleet_.line(index).statistics();
-    return {.bytes = line.bytes,
-            .frames = frames.frames,
-            .echoes = statistics.own_echoes,
-            .damaged = frames.bad_checksums + frames.bad_escapes + frames.bad_lengths,
-            .sent = line.transmitter.sent(),
-            .asked = statistics.heartbeats + statistics.queries,
-            .unanswered = statistics.lost_answers};
-}
-
 std::map<std::string, contract::BusLine> TwcBus::line_states(Instant now) const {
     std::map<std::string, contract::BusLine> states;
     for (std::size_t index = 0; index < lines_.size(); ++index) {
-        const auto& master = fleet_.line(index);
-        const auto verdict = lines_[index].health.judge(line_facts(index, now));
-        contract::BusLine state{.link = link_word(index, now),
-                                .role = master.hears_other_master() ? "other master heard" : "master",
-                                .chargers = {},
-                                .healthy = verdict.healthy,
-                                .health = verdict.words};
-        for (const auto& [id, charger] : master.chargers()) {
+        std::vector<std::string> chargers;
+        for (const auto& [id, charger] : fleet_.line(index).chargers()) {
             if (is_online(charger, now)) {
-                state.chargers.push_back(to_text(id));
+                chargers.push_back(to_text(id));
             }
         }
-        states.emplace(lines_[index].config.name, std::move(state));
+        const auto& line = lines_[index];
+        states.emplace(line.config().name, line.state(fleet_.line(index), std::move(chargers), now));
     }
     return states;
 }
@@ -571,7 +437,7 @@ void TwcBus::publish_bus() {
                              .estop = setpoints_.estop(),
                              .reason = reason(now)};
     for (std::size_t index = 0; index < lines_.size(); ++index) {
-        lines_[index].health.sample(line_counters(index), now);
+        lines_[index].sample(fleet_.line(index), now);
     }
     auto lines = line_states(now);
     state.healthy = std::ranges::all_of(lines, [](const auto& item) { return *item.second.healthy; });
@@ -601,65 +467,21 @@ void TwcBus::publish_bus() {
     bus_state_.update(state);
 }
 
-void TwcBus::charger_event(UnitId id, const std::string& event_type, nlohmann::json details) {
-    host_.event_on(environment_.topics.charger_event(to_text(id)), event_type, std::move(details));
-}
-
-nlohmann::json TwcBus::line_metrics(std::size_t index) const {
-    const auto& line = lines_[index];
-    const auto& frames = line.decoder.counters();
-    const auto& statistics = fleet_.line(index).statistics();
-    nlohmann::json metrics{{"frames_sent", line.transmitter.sent()},
-                           {"frames_refused", line.transmitter.refused()},
-                           {"frames_received", frames.frames},
-                           {"checksum_errors", frames.bad_checksums},
-                           {"short_segments", frames.short_segments},
-                           {"escape_errors", frames.bad_escapes},
-                           {"length_errors", frames.bad_lengths},
-                           {"unknown_frames", statistics.unknown_frames},
-                           {"own_echoes", statistics.own_echoes},
-                           {"heartbeats_sent", statistics.heartbeats},
-                           {"queries_sent", statistics.queries},
-                           {"lost_answers", statistics.lost_answers},
-                           {"late_answers", statistics.late_answers},
-                           {"collisions", statistics.collisions},
-                           {"link_losses", line.losses}};
-    if (!statistics.answer_delays_ms.empty()) {
-        const std::vector<double> delays(statistics.answer_delays_ms.begin(), statistics.answer_delays_ms.end());
-        metrics["answer_delay_ms"] = {
-            {"p50", percentile(delays, 0.5)}, {"p95", percentile(delays, 0.95)}, {"p99", percentile(delays, 0.99)}};
-    }
-    auto ages = nlohmann::json::object();
-    auto gaps = nlohmann::json::object();
-    for (const auto& [id, charger] : fleet_.line(index).chargers()) {
-        if (charger.last_answer) {
-            ages[to_text(id)] = std::chrono::duration<double>(environment_.loop.now() - *charger.last_answer).count();
-        }
-        if (!charger.gaps_ms.empty()) {
-            const std::vector<double> kept(charger.gaps_ms.begin(), charger.gaps_ms.end());
-            gaps[to_text(id)] = {
-                {"p50", percentile(kept, 0.5)}, {"p99", percentile(kept, 0.99)}, {"longest", charger.longest_gap_ms}};
-        }
-    }
-    metrics["heartbeat_age_s"] = std::move(ages);
-    metrics["heartbeat_gap_ms"] = std::move(gaps);
-    return metrics;
-}
-
 void TwcBus::add_metrics(nlohmann::json& metrics) const {
+    const Instant now = environment_.loop.now();
     if (lines_.size() == 1) {
-        metrics.update(line_metrics(0));
+        metrics.update(lines_.front().metrics(fleet_.line(0), now));
         return;
     }
     for (std::size_t index = 0; index < lines_.size(); ++index) {
-        metrics["lines"][lines_[index].config.name] = line_metrics(index);
+        metrics["lines"][lines_[index].config().name] = lines_[index].metrics(fleet_.line(index), now);
     }
 }
 
 // --- the state file ---------------------------------------------------------------------------------------------
 
 SavedState TwcBus::state_to_save() const {
-    SavedState state{.estop = setpoints_.estop(), .chargers = saved_.chargers};
+    SavedState state{.estop = setpoints_.estop(), .chargers = keeper_.saved().chargers};
     for (auto& [id, charger] : state.chargers) {
         charger.linked = false;
         charger.silenced = false;
@@ -669,70 +491,17 @@ SavedState TwcBus::state_to_save() const {
             auto& saved = state.chargers[id];
             saved.linked = !charger.silenced;
             saved.silenced = charger.silenced;
-            saved.line = lines_[index].config.name;
+            saved.line = lines_[index].config().name;
             saved.protocol = charger.protocol;
             if (charger.claim.heard()) {
                 saved.granted_ca = charger.grant.ca;
             }
         }
     }
-    for (const auto& [id, shown] : published_) {
-        state.chargers[id].totals = shown.meter.totals();
+    for (const auto& [id, shown] : desks_) {
+        state.chargers[id].totals = shown.totals();
     }
     return state;
-}
-
-void TwcBus::save_if_changed() {
-    if (saving_) {
-        save_again_ = true;
-        return;
-    }
-    auto state = state_to_save();
-    if (state == saved_) {
-        return;
-    }
-    saving_ = true;
-    auto text = to_json_text(state);  // before the state is moved below
-    scheduling::run_on(
-        *disk_, scope_,
-        [file = config_.state_file, text = std::move(text)] {
-            storage::write_atomically(file, text);
-            return true;
-        },
-        [this, state = std::move(state)](const scheduling::Outcome<bool>& outcome) {
-            saving_ = false;
-            if (const auto* error = std::get_if<std::exception_ptr>(&outcome)) {
-                try {
-                    std::rethrow_exception(*error);
-                } catch (const std::exception& problem) {
-                    if (!std::exchange(save_failed_, true)) {
-                        spdlog::error("state not saved: {}", problem.what());
-                        host_.event("state_not_saved", {{"reason", problem.what()}});
-                    }
-                }
-                return;
-            }
-            if (std::exchange(save_failed_, false)) {
-                spdlog::info("state is saved again");
-            }
-            saved_ = state;
-            if (std::exchange(save_again_, false)) {
-                save_if_changed();
-            }
-        });
-}
-
-void TwcBus::save_before_exit() {
-    disk_.reset();
-    const auto state = state_to_save();
-    if (state == saved_) {
-        return;
-    }
-    try {
-        storage::write_atomically(config_.state_file, to_json_text(state));
-    } catch (const storage::StorageError& error) {
-        spdlog::error("state not saved: {}", error.what());
-    }
 }
 
 }  // namespace twc_bus

@@ -172,7 +172,9 @@ TEST_CASE("run: an exception out of the loop and a failure end it with code 1, o
         probe.publish("twc/echo/set", trouble);
 
         CHECK(echo->wait_for_exit(5s) == 1);
-        CHECK(echo->output().find("told to " + trouble) != std::string::npos);
+        const auto output = echo->output();
+        CAPTURE(output);
+        CHECK(output.find("told to " + trouble) != std::string::npos);
         CHECK(probe.wait_for("twc/service/echo/status", "offline").has_value());
         CHECK(broker.log().find("Received DISCONNECT from twc-echo-home") != std::string::npos);
     }

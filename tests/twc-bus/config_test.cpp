@@ -56,7 +56,7 @@ TEST_CASE("config: the role, and the unit that role slave plays") {
     };
     const auto role_of = [&](const std::string& lines) {
         const config::Document document(with(lines), "twc-bus.yaml");
-        return read_config(document.root()).role;
+        return read_config(document.root()).lines.at(0).role;
     };
     CHECK(role_of("  role: master").role == twc_bus::Role::master);
     CHECK(role_of("").role == twc_bus::Role::master);
@@ -156,4 +156,47 @@ TEST_CASE("config: a circuit needs a limit and chargers") {
     CHECK(mentions(problems_of(with("{max_a: 20}")), "name the chargers behind this breaker"));
     CHECK(mentions(problems_of(with("{chargers: [\"7744\"]}")), "limits.circuits.garage.max_a"));
     CHECK(mentions(problems_of(with("{max_a: 20, chargers: [garage]}")), "\"garage\" is no charger"));
+}
+
+TEST_CASE("config: several lines have names, and each its own port") {
+    const auto with = [](const std::string& lines) {
+        auto text = shipped();
+        const auto begin = text.find("\nbus:") + 1;
+        return text.replace(begin, text.find("\nlimits:") + 1 - begin, "bus: " + lines + "\n\n");
+    };
+    const std::string two = "[{name: barn, port: /dev/barn, master_id: \"7778\"}, {name: house, port: \"tcp://h:1\"}]";
+    CHECK(problems_of(with(two)) == "");
+    const config::Document document(with(two), "twc-bus.yaml");
+    const auto lines = read_config(document.root()).lines;
+    REQUIRE(lines.size() == 2);
+    CHECK(lines[0].name == "barn");
+    CHECK(lines[0].master_id == 0x7778);
+    CHECK(lines[1].port == "tcp://h:1");
+    CHECK(lines[1].master_id == 0x7777);
+
+    CHECK(mentions(problems_of(with("[]")), "bus: the list is empty"));
+    CHECK(mentions(problems_of(with("[{port: /dev/a}]")), "bus[0].name"));
+    CHECK(mentions(problems_of(with("[{name: Barn, port: /dev/a}]")), "\"Barn\" becomes a level of a topic"));
+    CHECK(
+        mentions(problems_of(with("[{name: a, port: /dev/a}, {name: a, port: /dev/b}]")), "the name of another line"));
+    CHECK(mentions(problems_of(with("[{name: a, port: /dev/a}, {name: b, port: /dev/a}]")), "the port of line a"));
+    CHECK(mentions(problems_of(with("[{name: a, port: /dev/a, role: listen}]")), "for a twc-bus with one line"));
+}
+
+TEST_CASE("config: last resorts are behind settings of a charger") {
+    const std::string text = shipped() + R"(
+chargers:
+  "7744": {stop: silence, spike: {on_raise: true, when_stuck: true, a: 18}}
+  "7745": {stop: contactor}
+)";
+    CHECK(problems_of(text).empty());
+    const config::Document document(text, "twc-bus.yaml");
+    const auto care = read_config(document.root()).care;
+    CHECK(care.restart_pause == std::chrono::seconds(60));
+    CHECK(care.treatments.at(0x7744).stop == twc_bus::StopMeans::silence);
+    CHECK(care.treatments.at(0x7744).spike == twc_bus::SpikeSettings{.on_raise = true, .when_stuck = true, .ca = 1800});
+    CHECK(twc_bus::contactor_chargers(care) == std::set<twc_bus::UnitId>{0x7745});
+    CHECK(mentions(problems_of(shipped() + "chargers: {\"7744\": {stop: now}}"), "limit, contactor, silence"));
+    CHECK(
+        mentions(problems_of(shipped() + "chargers: {\"7744\": {spike: {raise: true}}}"), "spike.raise: unknown key"));
 }

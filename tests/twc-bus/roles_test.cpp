@@ -97,13 +97,14 @@ public:
 /// A master, a slave and a listener of ours on one pair of wires.
 struct World {
     World() {
-        master_config.port = "/dev/master";
-        master_config.listen = 0ms;
+        master_config.lines = {{.name = "", .port = "/dev/master", .role = {}, .listen = 0ms}};
         master_config.limits = {.wiring_ca = 4000, .charger_max_ca = 3200, .charger_min_ca = 600, .failsafe_ca = 600};
         master_config.state_file = folder.path / "master.json";
     }
 
-    void start_master() { master.emplace(master_config, master_house.environment, master_port); }
+    void start_master() {
+        master.emplace(master_config, master_house.environment, std::vector<twc_bus::ByteLink*>{&master_port});
+    }
     void start_slave() { slave.emplace(slave_config, slave_house.environment, slave_port); }
     void start_listener() { listener.emplace(listen_config, listen_house.environment, listen_port); }
     void start_all() {

@@ -32,7 +32,7 @@ struct Folder {
 /// The service with its broker and its wires, in virtual time.
 struct World {
     explicit World(double wiring_a = 32) {
-        config.lines = {{.name = "", .port = "/dev/test", .listen = 0ms}};
+        config.lines = {{.name = "", .port = "/dev/test", .role = {}, .listen = 0ms}};
         config.limits = {.wiring_ca = static_cast<int>(wiring_a * 100),
                          .charger_max_ca = 3200,
                          .charger_min_ca = 600,
@@ -49,7 +49,7 @@ struct World {
         client = broker.connect("twc-bus");
         environment.emplace(
             service::Environment{loop, workers, *client, contract::Topics("twc"), "twc-bus", /*flat_topics=*/true});
-        bus.emplace(config, *environment, std::vector<twc_bus::ByteLink*>{&line});
+        bus.emplace(config, *environment, links);
     }
     void stop() {
         bus.reset();
@@ -97,6 +97,7 @@ struct World {
     std::unique_ptr<messaging::InMemoryClient> client;
     std::optional<service::Environment> environment;
     Line line{loop};
+    std::vector<twc_bus::ByteLink*> links{&line};
     twc_bus::Config config;
     std::optional<twc_bus::TwcBus> bus;
     std::int64_t seq = 0;
@@ -481,4 +482,112 @@ TEST_CASE("twc-bus: publishes bus and charger states steadily and the metrics of
     CHECK(metrics["answer_delay_ms"]["p50"] > 0);
     CHECK(metrics["heartbeat_age_s"]["7744"] < 1.5);
     CHECK(metrics["frames_refused"] == 0);
+}
+
+TEST_CASE("twc-bus: two lines are shown by name, and one that is lost does not hide the other") {
+    World world;
+    Line barn{world.loop};
+    world.config.lines = {{.name = "barn", .port = "/dev/barn", .role = {}, .listen = 0ms},
+                          {.name = "house", .port = "/dev/house", .role = {}, .listen = 0ms}};
+    world.links = {&barn, &world.line};
+    barn.add({.id = 0x7701}).plug_in();
+    world.line.add({.id = 0x7744}).plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}, {"7701", 16}}, 30s);
+    CHECK(world.state().chargers == std::vector<std::string>{"7701", "7744"});
+    CHECK(world.state().granted_a == 32);
+    REQUIRE(world.state().lines);
+    CHECK(world.state().lines->at("barn").chargers == std::vector<std::string>{"7701"});
+    CHECK(*world.broker.retained("twc/bus/lines/house/link") == "ok");
+
+    barn.unplug_adapter();
+    world.run_with_lease({{"7744", 16}, {"7701", 16}}, 20s);
+    const auto state = world.state();
+    CHECK(state.link == "ok");
+    CHECK(state.lines->at("barn").link == "down");
+    CHECK(state.healthy == false);
+    CHECK(*state.health == "barn: /dev/test: lost");
+    CHECK(world.charger("7744").charging == true);
+
+    // Each is found again on its own line after a restart.
+    barn.plug_adapter();
+    world.run_with_lease({{"7744", 16}, {"7701", 16}}, 20s);
+    world.stop();
+    barn.slaves[0]->heartbeats.clear();
+    world.start();
+    world.loop.run_for(500ms);
+    CHECK(barn.slaves[0]->heartbeats.size() == 1);
+}
+
+TEST_CASE("twc-bus: a health verdict in words says what is wrong with the line") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.deaf = true;
+    slave.announced = world.loop.now() + 1h;
+    world.start();
+    world.loop.run_for(30s);
+    CHECK(world.state().healthy == false);
+    CHECK(world.state().health->find("nothing is heard") == 0);
+
+    world.line.echoes = true;
+    world.loop.run_for(70s);
+    CHECK(world.state().health->find("only our own frames come back") == 0);
+
+    world.line.echoes = false;
+    slave.deaf = false;
+    slave.announced = world.loop.now() - 10s;
+    world.loop.run_for(80s);
+    CHECK(world.state().healthy == true);
+    CHECK(*world.state().health == "1 answering");
+}
+
+TEST_CASE("twc-bus: a charger stopped by silence is shown so, stays online and charges again") {
+    World world;
+    world.config.care.treatments[0x7744].stop = twc_bus::StopMeans::silence;
+    auto& slave = world.line.add({.id = 0x7744, .ends_at_zero = false});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 90s);
+    world.run_with_lease({{"7744", 0}}, 90s);
+    CHECK(world.events("twc/service/twc-bus/event", "charger_silenced").size() == 1);
+    CHECK(world.charger("7744").state == "silenced");
+    CHECK(world.charger("7744").plugged == true);
+    CHECK_FALSE(world.charger("7744").fault);
+    CHECK(*world.broker.retained("twc/charger/7744/availability") == "online");
+    CHECK(slave.drawn_ca == 0);
+    CHECK(world.state().granted_a == 0);
+
+    world.stop();
+    world.start();
+    world.run_with_lease({{"7744", 0}}, 40s);
+    CHECK(slave.drawn_ca == 0);
+    world.run_with_lease({{"7744", 10}}, 40s);
+    CHECK(slave.drawn_ca == 1000);
+}
+
+TEST_CASE("twc-bus: energy that flowed while it was away is taken from the unit's counter") {
+    World world;
+    auto& slave = world.line.add({.id = 0x7744});
+    slave.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 30s);
+    const double before_kwh = *world.charger("7744").energy_kwh;
+    world.stop();
+    world.loop.run_for(1h);
+    slave.lifetime_kwh += 7;
+    world.start();
+    world.run_with_lease({{"7744", 0}}, 60s);
+    CHECK(*world.charger("7744").energy_kwh >= before_kwh + 5);
+    CHECK(*world.charger("7744").energy_kwh <= before_kwh + 7);
+}
+
+TEST_CASE("twc-bus: heartbeat gaps and collisions are in the metrics") {
+    World world;
+    world.line.add({.id = 0x7744}).plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 16}}, 65s);
+    const auto metrics = json::parse(*world.broker.retained("twc/service/twc-bus/metrics"));
+    CHECK(metrics["heartbeat_gap_ms"]["7744"]["p99"].get<double>() <= 1100);
+    CHECK(metrics["heartbeat_age_s"]["7744"].get<double>() <= 1.1);
+    CHECK(metrics["collisions"] == 0);
 }
