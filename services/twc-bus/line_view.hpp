@@ -49,11 +49,13 @@ public:
     const SavedState& saved() const { return keeper_.saved(); }
     service::ServiceHost& host() { return host_; }
     bool link_up() const { return link_up_; }
-    /// opening or down, and why; none while the line is up.
+    /// opening or down; of no meaning while the line is up.
     const char* link_word() const { return was_up_ || link_reason_ != opening ? "down" : "opening"; }
+    /// Why it is not up.
     const std::string& link_reason() const { return link_reason_; }
     /// Bytes come, but no frame is among them.
     bool hears_only_noise() const;
+    /// Who is there, by id.
     std::vector<UnitId> present_units() const;
     /// What they say they may draw, and what they draw; in hundredths of an amp.
     int limit_sum_ca() const;
