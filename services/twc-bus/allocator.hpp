@@ -47,7 +47,7 @@ struct Demand {
     int wish_ca = 0;
     std::optional<int> briefly_ca{};  ///< Wished instead for seconds, in full or not at all (Spike).
     int granted_ca = 0;               ///< The grant so far.
-    int offered_ca = 0;               ///< The largest limit that may be in force in it (Claim).
+    int offered_ca = 0;               ///< The largest limit that may be in force in it and be made use of.
     int may_draw_ca = 0;              ///< Never too low (Claim).
     int certain_ca = 0;               ///< Confirmed (Claim).
     int floor_ca = 0;                 ///< What it may draw when granted nothing (Claim).

@@ -416,7 +416,9 @@ Demand BusMaster::demand_of(const Charger& charger, Instant now) const {
         demand.may_draw_ca = 0;
         demand.heard = true;
     } else if (claim.heard()) {
-        demand.offered_ca = claim.offered_ca();
+        // A unit found in state 08 echoes the limit from before it lost its master, but is off until told a new one:
+        // what it has of that limit is only what it was granted since.
+        demand.offered_ca = charger.drawing() ? claim.offered_ca() : std::min(claim.offered_ca(), hold_ca);
         demand.may_draw_ca = claim.may_draw_ca();
         demand.certain_ca = claim.certain_ca();
         demand.floor_ca = claim.floor_ca();

@@ -249,7 +249,7 @@ private:
 
     void move() {
         for (auto& [slave, bus, lines, unseen] : units_) {
-            unseen -= lines_[bus].up ? 100ms : 0ms;
+            unseen -= everyone_is_heard() ? 100ms : 0ms;
             slave.move(100ms);
             if (slave.contactor_open(now_)) {
                 slave.trip();
@@ -274,6 +274,13 @@ private:
             metered_at_ = now_;
             meter();
         }
+    }
+
+    // The others can follow only as long as they are told to; a unit that hears nobody stops by itself.
+    bool everyone_is_heard() const {
+        return std::ranges::all_of(units_, [&](const Unit& unit) {
+            return unit.slave.contactor_open(now_) || (unit.slave.heard && now_ - *unit.slave.heard <= 2s);
+        });
     }
 
     void wish() {

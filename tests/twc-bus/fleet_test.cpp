@@ -272,3 +272,19 @@ TEST_CASE("bus master: a restart right after a unit fell silent does not give aw
     after.run_for(40s);
     CHECK(other.limit_ca == 3200);
 }
+
+TEST_CASE("bus master: a unit found waiting for a new limit is told one only out of what the others leave") {
+    Rig rig(settings(25));
+    auto& charging = rig.add({.id = 0x7744});
+    charging.plug_in();
+    rig.wishes = {{0x7744, 2500}, {0x7745, 2500}};
+    rig.run_for(40s);
+    CHECK(charging.drawn_ca == 2500);
+    // It was on a bus before, and echoes the limit of that time.
+    auto& found = rig.add({.id = 0x7745, .plugged = true, .limit_ca = 1900, .state = 0x08, .tripped = true});
+    for (int i = 0; i < 1000; ++i) {
+        rig.step();
+        REQUIRE(rig.may_draw_ca() <= 2500);
+    }
+    CHECK(found.limit_ca == 1200);
+}
