@@ -257,9 +257,10 @@ ExitCode run_on_loop(const Description& about, Settings& settings, scheduling::E
         spdlog::info("{} {} started", about.name, version);
         try {
             loop.run();
-        } catch (...) {
-            end_soon_in_any_case(ExitCode::failed);
-            throw;
+        } catch (const std::exception& error) {
+            // Said now: the end may be cut short.
+            spdlog::error("{} failed: {}", about.name, error.what());
+            result = ExitCode::failed;
         }
         end_soon_in_any_case(result);
         service.reset();
