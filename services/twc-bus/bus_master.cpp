@@ -16,12 +16,17 @@ constexpr auto answer_window = 250ms;
 constexpr auto quiet_after_frame = 20ms;
 // Longer than a byte takes: while bytes follow each other, a frame is on its way.
 constexpr auto quiet_after_bytes = 5ms;
-// Noise without end must not silence us.
-constexpr auto longest_overdue = 200ms;
-constexpr auto heartbeat_period = 1s;
+// Noise without end must not silence us, nor frames of strangers; but the end of a unit's own frame is waited for.
+constexpr auto longest_wait_for_noise = 200ms;
+constexpr auto longest_wait = 600ms;
+// Not quite a second: units announce themselves every 10 s, and one that did so during a heartbeat must not do so for
+// ever.
+constexpr auto heartbeat_period = 1003ms;
 constexpr auto starving_after = 300ms;
-// Heartbeats are sent in one burst, so that the rest of the second is free for questions.
-constexpr auto burst_reach = 350ms;
+// Each unit has its place in the second, one soon after the other, so that the rest of it is free for questions. Longer
+// than nearly all answers take: a heartbeat does not wait for that of another.
+constexpr auto place_spacing = 180ms;
+constexpr auto soonest_repeat = 300ms;
 constexpr auto unanswered_limit_retry = 400ms;
 constexpr auto query_slot = 320ms;
 constexpr auto link_ready_slot = 150ms;
@@ -73,6 +78,7 @@ bool is_echoed(int echo_ca, int target_ca) {
 BusMaster::BusMaster(const MasterSettings& settings, const std::vector<KnownCharger>& known, Instant now)
     : settings_(settings),
       listen_until_(known.empty() ? now + settings.listen : now),
+      second_(now),
       quiet_until_(now),
       link_ready_at_(now) {
     for (const auto& remembered : known) {
@@ -126,7 +132,7 @@ void BusMaster::on_link(bool up, Instant now) {
 }
 
 void BusMaster::on_activity(Instant now) {
-    quiet_until_ = std::max(quiet_until_, now + quiet_after_bytes);
+    bytes_until_ = std::max(bytes_until_, now + quiet_after_bytes);
     if (transaction_) {
         transaction_->heard_something = true;
     }
@@ -311,9 +317,6 @@ void BusMaster::handle_report(UnitId sender, Query query, const Report& report, 
 
 void BusMaster::close_transaction(UnitId charger, std::uint8_t command, Instant now) {
     const bool is_heartbeat = command == heartbeat_command;
-    if (is_heartbeat) {
-        burst_until_ = now + 2 * quiet_after_frame;
-    }
     if (!transaction_ || transaction_->charger != charger || transaction_->command != command) {
         statistics_.late_answers += is_heartbeat ? 1U : 0U;
         return;
@@ -552,14 +555,13 @@ Instant BusMaster::earliest_due() const {
 // whoever waits longest.
 Charger* BusMaster::most_pressing(Instant now) {
     Charger* best = nullptr;
-    const auto reach = now <= burst_until_ ? scheduling::Duration(burst_reach) : scheduling::Duration::zero();
     const auto rank = [&](const Charger& charger) {
         const bool lowers = charger.urgent_ && charger.last && charger.grant.ca < charger.last->limit_ca;
         const bool starves = now >= charger.next_due_ + starving_after;
         return std::pair(starves ? 0 : (lowers ? 1 : (charger.urgent_ ? 2 : 3)), charger.next_due_);
     };
     for (auto& [id, charger] : chargers_) {
-        const bool due = charger.linked && (charger.urgent_ || now + reach >= charger.next_due_);
+        const bool due = charger.linked && (charger.urgent_ || now >= charger.next_due_);
         if (due && (best == nullptr || rank(charger) < rank(*best))) {
             best = &charger;
         }
@@ -619,6 +621,14 @@ void BusMaster::note_gap(Charger& charger, Instant now) {
     }
 }
 
+// The first time that is this unit's in a second, not before `from`.
+Instant BusMaster::next_place(UnitId id, Instant from) const {
+    const auto position = std::distance(chargers_.begin(), chargers_.find(id));
+    const Instant first = second_ + place_spacing * position;
+    const auto passed = (from - first + heartbeat_period - scheduling::Duration(1)) / heartbeat_period;
+    return first + heartbeat_period * passed;
+}
+
 BusMaster::Step BusMaster::send_heartbeat(Charger& charger, Instant now) {
     const auto heartbeat = heartbeat_for(charger);
     const bool carries_limit = heartbeat.command != command::no_change;
@@ -627,7 +637,7 @@ BusMaster::Step BusMaster::send_heartbeat(Charger& charger, Instant now) {
     charger.urgent_ = false;
     charger.reassert_ = charger.reassert_ && !carries_limit;
     charger.last_sent_ = now;
-    charger.next_due_ = now + heartbeat_period;
+    charger.next_due_ = next_place(charger.id, now + soonest_repeat);
     ++statistics_.heartbeats;
     return ask(charger.id, heartbeat_command, carries_limit, encode_message(heartbeat), now);
 }
@@ -691,9 +701,12 @@ BusMaster::Step BusMaster::next(Instant now) {
     }
     use_last_resorts(now);
     Instant earliest = earliest_due();
-    const bool overdue = earliest != Instant::max() && now - earliest > longest_overdue;
-    if (now < quiet_until_ && !overdue) {
+    const auto overdue = earliest == Instant::max() ? scheduling::Duration::zero() : now - earliest;
+    if (now < quiet_until_ && overdue <= longest_wait) {
         return {.body = std::nullopt, .wake = quiet_until_};
+    }
+    if (now < bytes_until_ && overdue <= longest_wait_for_noise) {
+        return {.body = std::nullopt, .wake = bytes_until_};
     }
     if (auto* charger = most_pressing(now)) {
         return send_heartbeat(*charger, now);

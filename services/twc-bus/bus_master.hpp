@@ -187,6 +187,7 @@ private:
     MasterHeartbeat heartbeat_for(const Charger& charger) const;
     static void note_gap(Charger& charger, scheduling::Instant now);
     static std::uint8_t limit_command(const Charger& charger);
+    scheduling::Instant next_place(UnitId id, scheduling::Instant from) const;
     Step send_heartbeat(Charger& charger, scheduling::Instant now);
     std::optional<Step> send_link_ready(scheduling::Instant now, scheduling::Instant earliest);
     std::optional<Step> send_contactor_command(scheduling::Instant now, scheduling::Instant earliest);
@@ -202,8 +203,9 @@ private:
     bool link_up_ = false;
     scheduling::Instant listen_until_;
     std::optional<Transaction> transaction_;
+    scheduling::Instant second_;  ///< The places of the units in each second count from here.
     scheduling::Instant quiet_until_;
-    scheduling::Instant burst_until_;  ///< A heartbeat was answered just now: those due soon follow it.
+    scheduling::Instant bytes_until_;  ///< Bytes arrived just now: of a frame, or noise.
 
     std::deque<int> link_ready_;  ///< Stages still to be sent.
     scheduling::Instant link_ready_at_;

@@ -75,7 +75,11 @@ int Claim::counted_echo(int echo_ca) const {
     return idle_ && !reserves_ && is_echo_of_zero ? 0 : echo_ca;
 }
 
-int Claim::offered_ca() const { return std::max(outstanding_ca(), counted_echo(echo_.value_or(0))); }
+int Claim::offered_ca() const {
+    // Also before it was told anything: being told 0 is what gives a protocol 2 unit its 6 A.
+    const int reserved = reserves_ && heard() ? floor_ca() : 0;
+    return std::max({outstanding_ca(), counted_echo(echo_.value_or(0)), reserved});
+}
 
 int Claim::may_draw_ca() const {
     const int drawn = std::max(drawn_ca_, drawn_before_ca_);

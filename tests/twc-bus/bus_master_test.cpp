@@ -82,6 +82,23 @@ TEST_CASE("bus master: three units get a heartbeat a second each, whatever is as
     CHECK(rig.master.statistics().queries > 100);
 }
 
+TEST_CASE("bus master: a unit keeps its place in the second, however long the answers of others take") {
+    Rig rig(rig::settings(96));
+    for (std::uint16_t id = 0x7744; id < 0x7747; ++id) {
+        rig.add({.id = id, .vin = some_vin}).plug_in();
+        rig.wishes[id] = 1000;
+    }
+    for (int i = 0; i < 600; ++i) {
+        for (auto& slave : rig.slaves) {
+            slave->answer_delay = std::chrono::milliseconds(rig.between(10, 150));
+        }
+        rig.run_for(500ms);
+    }
+    for (const auto& slave : rig.slaves) {
+        CHECK(longest_gap(*slave, scheduling::Instant{20s}) <= 1040ms);  // the rig's steps are 20 ms
+    }
+}
+
 TEST_CASE("bus master: a car without VIN is asked six times, a minute apart, and never starves a heartbeat") {
     Rig rig(rig::settings());
     auto& slave = rig.add({});

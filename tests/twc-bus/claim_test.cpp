@@ -117,3 +117,14 @@ TEST_CASE("claim: the error of the meter blocks raises of others but takes nothi
     talk.beat(std::nullopt, 600, 900);
     CHECK(talk.claim.certain_ca() == 900);
 }
+
+TEST_CASE("claim: with a reserve, a protocol 2 unit counts 6 A even before it was told 0 for the first time") {
+    Claim claim;
+    claim.set_protocol(2);
+    claim.reserve_for_idle(true);
+    claim.sent(std::nullopt, Instant{});
+    claim.answered(0, 0, 0x00, Instant{} + 100ms);
+    CHECK(claim.may_draw_ca() == twc_bus::zero_echo_ca);
+    claim.set_protocol(1);
+    CHECK(claim.may_draw_ca() == 0);
+}
