@@ -301,6 +301,10 @@ std::map<UnitId, Grant> Allocator::allocate(const std::vector<Demand>& demands, 
         claims[id] = std::max(claims[id], grants[id].ca);
     }
     add_brief_raises(demands, grants, claims);
+    for (const auto& demand : demands) {
+        auto& grant = grants.at(demand.id);
+        grant.no_room_at_zero = grant.ca == 0 && demand.floor_ca > room_beside(demand, demands, claims);
+    }
     return grants;
 }
 

@@ -60,6 +60,8 @@ struct Demand {
 struct Grant {
     int ca = 0;
     std::string reason;  ///< Which limit binds; empty: the wish is granted in full.
+    /// Others do not leave what it would work to when told 0 (Demand::floor_ca).
+    bool no_room_at_zero = false;
 };
 
 /// Shares the limits out.

@@ -591,10 +591,13 @@ MasterHeartbeat BusMaster::heartbeat_for(const Charger& charger) const {
     }
     const int target_ca = charger.grant.ca;
     const int echo_ca = charger.last->limit_ca;
+    // Off until it is told a limit; told 0, a protocol 2 unit would work to 6 A that others have not given back yet.
+    const bool better_left_off =
+        target_ca == 0 && charger.grant.no_room_at_zero && charger.last->state == 0x08 && !charger.drawing();
     // Always at 0: a protocol 1 unit told nothing then clicks its relay every second.
     const bool to_be_told = target_ca == 0 || echo_ca != target_ca || charger.reassert_;
     const bool beside_other_master = hears_other_master() && target_ca != 0 && target_ca >= echo_ca;
-    if (!to_be_told || beside_other_master) {
+    if (!to_be_told || beside_other_master || better_left_off) {
         return heartbeat;
     }
     heartbeat.command = limit_command(charger);

@@ -288,3 +288,21 @@ TEST_CASE("bus master: a unit found waiting for a new limit is told one only out
     }
     CHECK(found.limit_ca == 1200);
 }
+
+TEST_CASE(
+    "bus master: a protocol 2 unit that waits for a limit is not told 0 before there is room for the 6 A it then "
+    "takes") {
+    Rig rig(settings(25));
+    auto& charging = rig.add({.id = 0x7744});
+    charging.plug_in();
+    rig.wishes = {{0x7744, 2500}, {0x7745, 0}};
+    rig.run_for(40s);
+    auto& found = rig.add(
+        {.id = 0x7745, .plugged = true, .limit_ca = 600, .state = 0x08, .tripped = true, .ends_at_zero = false});
+    for (int i = 0; i < 1000; ++i) {
+        rig.step();
+        REQUIRE(rig.may_draw_ca() <= 2500);
+    }
+    CHECK(charging.limit_ca == 1900);
+    CHECK_FALSE(found.tripped);
+}
