@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 
 constexpr auto answer_is_lost_after = 5s;
 constexpr auto idle_after = 10s;
+constexpr auto idle_is_known_for = 5s;
 constexpr std::uint8_t ready_state = 0x00;
 
 }  // namespace
@@ -20,6 +21,11 @@ void Claim::sent(std::optional<int> limit_ca, scheduling::Instant now) {
     if (limit_ca) {
         outstanding_[*limit_ca] = number_;
         last_limit_ca_ = limit_ca;
+    }
+    // Of a unit that was not heard for a while nobody knows whether a car has come.
+    if (answered_at_ && now - *answered_at_ > idle_is_known_for) {
+        idle_since_.reset();
+        idle_ = false;
     }
 }
 
@@ -51,6 +57,7 @@ void Claim::answered(int echo_ca, int drawn_ca, std::uint8_t state, scheduling::
     last_echo_ca_ = echo_ca;
     drawn_before_ca_ = is_first ? drawn_ca : drawn_ca_;
     drawn_ca_ = drawn_ca;
+    answered_at_ = now;
 
     if (state != ready_state || drawn_ca >= drawing_ca) {
         idle_since_.reset();

@@ -44,8 +44,8 @@ public:
     int certain_ca() const;
     /// What it may still draw when it is granted nothing.
     int floor_ca() const;
-    /// Ready and without current for long enough: no car is there, or it sleeps. A car that comes passes through
-    /// other states for seconds before it draws.
+    /// Ready and without current for long enough, and heard just now: no car is there, or it sleeps. A car that comes
+    /// passes through other states for seconds before it draws.
     bool idle() const { return idle_; }
 
 private:
@@ -71,6 +71,7 @@ private:
     int last_echo_ca_ = 0;
     int drawn_ca_ = 0;
     int drawn_before_ca_ = 0;
+    std::optional<scheduling::Instant> answered_at_;
     std::optional<scheduling::Instant> idle_since_;
     bool idle_ = false;
 };

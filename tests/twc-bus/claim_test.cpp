@@ -128,3 +128,20 @@ TEST_CASE("claim: with a reserve, a protocol 2 unit counts 6 A even before it wa
     claim.set_protocol(1);
     CHECK(claim.may_draw_ca() == 0);
 }
+
+TEST_CASE("claim: a unit that was idle and is not heard any more may have got a car") {
+    Claim claim;
+    claim.set_protocol(2);
+    Instant now{};
+    for (int i = 0; i < 15; ++i, now += 1s) {
+        claim.sent(0, now);
+        claim.answered(twc_bus::zero_echo_ca, 0, 0x00, now + 100ms);
+    }
+    CHECK(claim.idle());
+    CHECK(claim.may_draw_ca() == 0);
+    for (int i = 0; i < 7; ++i, now += 1s) {
+        claim.sent(0, now);
+    }
+    CHECK_FALSE(claim.idle());
+    CHECK(claim.may_draw_ca() == twc_bus::zero_echo_ca);
+}
