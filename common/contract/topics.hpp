@@ -22,6 +22,7 @@ public:
     std::string bus_state() const { return under("bus/state"); }
     std::string bus_limit_set() const { return under("bus/limit/set"); }
     std::string bus_estop_set() const { return under("bus/estop/set"); }
+    std::string bus_raw_set() const { return under("bus/raw/set"); }
 
     std::string charger_availability(std::string_view id) const { return under("charger", id, "availability"); }
     std::string charger_state(std::string_view id) const { return under("charger", id, "state"); }

@@ -671,6 +671,17 @@ std::optional<BusMaster::Step> BusMaster::send_link_ready(Instant now, Instant e
                 now);
 }
 
+std::optional<BusMaster::Step> BusMaster::send_typed(Instant now, Instant earliest) {
+    if (raw_.empty() || hears_other_master() || (earliest != Instant::max() && earliest - now < query_slot)) {
+        return std::nullopt;
+    }
+    auto body = std::move(raw_.front());
+    raw_.pop_front();
+    const auto receiver = static_cast<UnitId>((body.at(4) << 8) | body.at(5));
+    const std::uint8_t command = body.at(1);
+    return ask(receiver, command, false, std::move(body), now);
+}
+
 // Only when the answer window ends before the next heartbeat is due; the chargers take turns.
 std::optional<BusMaster::Step> BusMaster::send_query(Instant now, Instant earliest) {
     if (earliest == Instant::max() || earliest - now < query_slot) {
@@ -718,6 +729,9 @@ BusMaster::Step BusMaster::next(Instant now) {
         return *step;
     }
     if (auto step = send_contactor_command(now, earliest)) {
+        return *step;
+    }
+    if (auto step = send_typed(now, earliest)) {
         return *step;
     }
     if (auto step = send_query(now, earliest)) {

@@ -140,6 +140,9 @@ public:
     /// What the allocator answered; of other lines' chargers as well.
     void take_grants(const std::map<UnitId, Grant>& grants, scheduling::Instant now);
 
+    /// A body that people typed in, to be sent when the line is free. Whether it may be sent is not judged here.
+    void send_raw(Bytes body) { raw_.push_back(std::move(body)); }
+
     struct Step {
         std::optional<Bytes> body;  ///< To be sent now; ask again right after.
         scheduling::Instant wake;   ///< Otherwise: when to ask again, if nothing happens before.
@@ -190,6 +193,7 @@ private:
     scheduling::Instant next_place(UnitId id, scheduling::Instant from) const;
     Step send_heartbeat(Charger& charger, scheduling::Instant now);
     std::optional<Step> send_link_ready(scheduling::Instant now, scheduling::Instant earliest);
+    std::optional<Step> send_typed(scheduling::Instant now, scheduling::Instant earliest);
     std::optional<Step> send_contactor_command(scheduling::Instant now, scheduling::Instant earliest);
     std::optional<Step> send_query(scheduling::Instant now, scheduling::Instant earliest);
     Step ask(UnitId charger, std::uint8_t command, bool carries_limit, Bytes body, scheduling::Instant now);
@@ -210,6 +214,7 @@ private:
     std::deque<int> link_ready_;  ///< Stages still to be sent.
     scheduling::Instant link_ready_at_;
     UnitId last_queried_ = 0;
+    std::deque<Bytes> raw_;
 
     std::deque<std::pair<Bytes, scheduling::Instant>> recently_sent_;
     std::optional<std::pair<UnitId, scheduling::Instant>> suspected_master_;

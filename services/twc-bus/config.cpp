@@ -74,7 +74,8 @@ LineConfig read_line(const config::Section& bus, std::string name) {
                     .port = read_port(bus),
                     .role = read_role(bus),
                     .master_id = read_master_id(bus),
-                    .listen = bus.seconds_or("listen_s", 30, 0, 60)};
+                    .listen = bus.seconds_or("listen_s", 30, 0, 60),
+                    .raw_send = bus.flag_or("raw_send", false)};
     bus.reject_unknown_keys();
     return line;
 }

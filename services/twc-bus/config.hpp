@@ -21,6 +21,7 @@ struct LineConfig {
     RoleSettings role;
     UnitId master_id = 0x7777;
     std::chrono::milliseconds listen{30'000};  ///< MasterSettings::listen
+    bool raw_send = false;                     ///< Frames may be typed in, for debugging.
 };
 
 struct Config {

@@ -34,6 +34,8 @@ public:
     void on_link(std::size_t line, bool up, scheduling::Instant now) { masters_.at(line).on_link(up, now); }
     /// Bytes arrived, of whatever kind.
     void on_activity(std::size_t line, scheduling::Instant now) { masters_.at(line).on_activity(now); }
+    /// BusMaster::send_raw
+    void send_raw(std::size_t line, Bytes body) { masters_.at(line).send_raw(std::move(body)); }
     /// A frame that verified. Returns the charger, if it was an answer to a heartbeat.
     std::optional<UnitId> on_body(std::size_t line, std::span<const std::uint8_t> body, scheduling::Instant now);
 

@@ -54,6 +54,15 @@ std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, c
     }
 }
 
+std::optional<std::string> refusal_of_raw(std::span<const std::uint8_t> body) {
+    const int word = body.size() < 2 ? 0 : (body[0] << 8) | body[1];
+    if (word == 0xFBE0 || word == 0xFCB1 || word == 0xFCB2) {
+        return fmt::format("{:02X} {:02X} changes what a charger may draw; publish to bus/limit/set instead", body[0],
+                           body[1]);
+    }
+    return std::nullopt;
+}
+
 std::optional<std::string> refusal_to_answer(std::span<const std::uint8_t> body, UnitId own_id, int max_ca) {
     const auto has_length = [&](std::size_t one, std::size_t other) {
         return body.size() == one || body.size() == other;

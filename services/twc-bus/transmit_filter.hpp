@@ -25,6 +25,10 @@ struct TransmitRules {
 /// chargers named for it; each with a body of 13 or 15 bytes.
 std::optional<std::string> refusal_to_send(std::span<const std::uint8_t> body, const TransmitRules& rules);
 
+/// Why a body that people typed in must not be sent, beside refusal_to_send; none when it may. Heartbeats and contactor
+/// commands are refused: what is granted is decided for all chargers together.
+std::optional<std::string> refusal_of_raw(std::span<const std::uint8_t> body);
+
 /// The same for whoever acts as a slave: only what a Wall Connector in slave mode says of itself. Allowed are FD E2,
 /// FD E0, FD EB, EC, ED, EE, EF and F1 in the lengths such units use, from `own_id`; in FD E0 no current above `max_ca`
 /// may be reported as drawn. Nothing a master says is among them.
@@ -37,6 +41,11 @@ public:
 
     /// False, and nothing is written, when the body is refused.
     bool send(std::span<const std::uint8_t> body);
+
+    /// Why it would be refused; none: it would not.
+    std::optional<std::string> refusal(std::span<const std::uint8_t> body) const {
+        return refusal_to_send(body, rules_);
+    }
 
     void open(ByteLink::Handlers handlers) { link_.open(std::move(handlers)); }
     void close() { link_.close(); }

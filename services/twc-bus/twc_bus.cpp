@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "service/command_value.hpp"
+#include "twc-bus/describe.hpp"
 
 namespace twc_bus {
 
@@ -21,6 +23,7 @@ constexpr service::Pace bus_pace{.at_most_every = 1s, .at_least_every = 5s, .qos
 constexpr auto publish_period = 1s;
 constexpr auto save_period = 10s;
 constexpr auto online_within = 15s;
+constexpr auto shown_after_raw = 1500ms;
 
 constexpr double amps(int ca) { return ca / 100.0; }
 
@@ -95,6 +98,8 @@ TwcBus::TwcBus(Config config, service::Environment& environment, const std::vect
                      [this](const messaging::Delivery& command) { return on_limit_set(command); });
     host_.on_command(environment_.topics.bus_estop_set(),
                      [this](const messaging::Delivery& command) { return on_estop_set(command); });
+    host_.on_command(environment_.topics.bus_raw_set(),
+                     [this](const messaging::Delivery& command) { return on_raw_set(command); });
     if (config_.house_fuse_ca) {
         fuse_.emplace(*config_.house_fuse_ca, started_);
         environment_.bus.subscribe(scope_, environment_.topics.ems_state(), 0,
@@ -148,6 +153,11 @@ void TwcBus::on_bytes(std::size_t index, std::span<const std::uint8_t> bytes) {
     const Instant now = environment_.loop.now();
     fleet_.on_activity(index, now);
     for (const auto& body : lines_[index].on_bytes(bytes)) {
+        if (raw_sent_ && now - *raw_sent_ <= shown_after_raw) {
+            const auto message = decode_message(body);
+            host_.event("raw_heard", {{"frame", fmt::format("{:02X}", fmt::join(body, " "))},
+                                      {"words", message ? describe(*message) : "no message we know"}});
+        }
         if (const auto answered = fleet_.on_body(index, body, now)) {
             on_answer(*answered);
         }
@@ -328,6 +338,49 @@ nlohmann::json TwcBus::on_estop_set(const messaging::Delivery& command) {
     publish_all();
     save_if_changed();
     return {{"estop", setpoints_.estop()}};
+}
+
+// `FB EB 77 77 77 44`, with zeros to the full length added; with several lines led by the line's name.
+nlohmann::json TwcBus::on_raw_set(const messaging::Delivery& command) {
+    const std::string expected = "the bytes of a frame without delimiters and checksum, in hex" +
+                                 std::string(lines_.size() > 1 ? ", led by the name of the line" : "");
+    std::istringstream words(command.payload);
+    std::size_t index = 0;
+    if (lines_.size() > 1) {
+        std::string name;
+        words >> name;
+        while (index < lines_.size() && lines_[index].config().name != name) {
+            ++index;
+        }
+    }
+    if (index == lines_.size()) {
+        throw service::Rejected("no line of that name", expected);
+    }
+    if (!lines_[index].config().raw_send) {
+        throw service::Rejected("bus.raw_send is off", "true in the configuration file");
+    }
+    Bytes body;
+    for (std::string word; words >> word;) {
+        const auto value = word.size() == 2 ? unit_id_from_text("00" + word) : std::nullopt;
+        if (!value) {
+            throw service::Rejected(fmt::format("\"{}\" is no byte", word), expected);
+        }
+        body.push_back(static_cast<std::uint8_t>(*value));
+    }
+    constexpr std::size_t full_length = 15;
+    body.resize(std::max(body.size(), full_length));
+    auto refusal = refusal_of_raw(body);
+    if (!refusal) {
+        refusal = lines_[index].transmitter().refusal(body);
+    }
+    if (refusal) {
+        throw service::Rejected(*refusal, "a frame of the list that may be sent");
+    }
+    spdlog::warn("{}: sending {:02X} as typed in", lines_[index].config().port, fmt::join(body, " "));
+    raw_sent_ = environment_.loop.now();
+    fleet_.send_raw(index, body);
+    pump();
+    return {{"sent", fmt::format("{:02X}", fmt::join(body, " "))}};
 }
 
 void TwcBus::watch_lease(Instant now) {

@@ -42,6 +42,7 @@ private:
 
     nlohmann::json on_limit_set(const messaging::Delivery& command);
     nlohmann::json on_estop_set(const messaging::Delivery& command);
+    nlohmann::json on_raw_set(const messaging::Delivery& command);
     void report_refused_wishes(const contract::LimitSet& limits);
     void watch_lease(scheduling::Instant now);
     void handle_notices();
@@ -74,6 +75,7 @@ private:
     std::map<UnitId, ChargerDesk> desks_;
     std::map<UnitId, std::optional<int>> refused_wishes_ca_;  ///< Above the hard limit, as reported last.
     std::set<UnitId> granted_nothing_;
+    std::optional<scheduling::Instant> raw_sent_;  ///< What is heard soon after is shown as well.
     service::StatePublisher bus_state_;
     scheduling::Timer timer_;
     scheduling::TaskScope scope_;

@@ -1,109 +1,13 @@
-#include "twc-bus/twc_bus.hpp"
-
-#include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
-#include "contract/messages.hpp"
-#include "messaging/in_memory_broker.hpp"
-#include "scheduling/simulated_loop.hpp"
-#include "slave_model.hpp"
+#include "service_rig.hpp"
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using service_rig::World;
 using slave_model::Line;
-
-namespace {
-
-struct Folder {
-    Folder() : path(std::filesystem::temp_directory_path() / ("twc-bus-test-" + std::to_string(getpid()))) {
-        std::filesystem::remove_all(path);
-        std::filesystem::create_directories(path);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path); }
-    std::filesystem::path path;
-};
-
-/// The service with its broker and its wires, in virtual time.
-struct World {
-    explicit World(double wiring_a = 32) {
-        config.lines = {{.name = "", .port = "/dev/test", .role = {}, .listen = 0ms}};
-        config.limits = {.wiring_ca = static_cast<int>(wiring_a * 100),
-                         .charger_max_ca = 3200,
-                         .charger_min_ca = 600,
-                         .failsafe_ca = 600};
-        config.state_file = folder.path / "state.json";
-        broker.tap([this](const std::string& sender, const messaging::Publication& publication) {
-            if (sender == "twc-bus") {
-                published.push_back(publication);
-            }
-        });
-    }
-
-    void start() {
-        client = broker.connect("twc-bus");
-        environment.emplace(
-            service::Environment{loop, workers, *client, contract::Topics("twc"), "twc-bus", /*flat_topics=*/true});
-        bus.emplace(config, *environment, links);
-    }
-    void stop() {
-        bus.reset();
-        environment.reset();
-        client.reset();
-    }
-    void send(const std::string& topic, const std::string& payload, bool retained = false) {
-        policy->publish({.topic = topic, .payload = payload, .retained = retained, .qos = 1});
-        loop.run_for(1ms);
-    }
-    void lease(const json& chargers, double ttl_s = 30) {
-        send("twc/bus/limit/set", json{{"ttl_s", ttl_s}, {"seq", ++seq}, {"chargers", chargers}}.dump());
-    }
-    /// Renews the lease every 5 s while time passes.
-    void run_with_lease(const json& chargers, std::chrono::seconds duration) {
-        for (auto passed = 0s; passed < duration; passed += 5s) {
-            lease(chargers);
-            loop.run_for(5s);
-        }
-    }
-    contract::BusState state() { return contract::from_text<contract::BusState>(*broker.retained("twc/bus/state")); }
-    contract::ChargerState charger(const std::string& id) {
-        return contract::from_text<contract::ChargerState>(*broker.retained("twc/charger/" + id + "/state"));
-    }
-    std::vector<json> events(const std::string& topic, const std::string& type) {
-        std::vector<json> found;
-        for (const auto& publication : published) {
-            if (publication.topic == topic) {
-                auto event = json::parse(publication.payload);
-                if (event["event_type"] == type) {
-                    found.push_back(std::move(event));
-                }
-            }
-        }
-        return found;
-    }
-    std::vector<json> rejections() { return events("twc/service/twc-bus/event", "command_rejected"); }
-
-    Folder folder;
-    std::vector<messaging::Publication> published;
-    scheduling::SimulatedLoop loop{scheduling::WallTime{std::chrono::seconds(1'790'000'000)}};
-    scheduling::SimulatedWorkerFactory workers{loop};
-    messaging::InMemoryBroker broker{loop};
-    std::unique_ptr<messaging::InMemoryClient> policy = broker.connect("policy-engine");
-    std::unique_ptr<messaging::InMemoryClient> client;
-    std::optional<service::Environment> environment;
-    Line line{loop};
-    std::vector<twc_bus::ByteLink*> links{&line};
-    twc_bus::Config config;
-    std::optional<twc_bus::TwcBus> bus;
-    std::int64_t seq = 0;
-};
-
-}  // namespace
 
 TEST_CASE("twc-bus: finds a charger, gives it what policy-engine allows and publishes what it does") {
     for (const int protocol : {1, 2}) {
@@ -590,4 +494,51 @@ TEST_CASE("twc-bus: heartbeat gaps and collisions are in the metrics") {
     CHECK(metrics["heartbeat_gap_ms"]["7744"]["p99"].get<double>() <= 1100);
     CHECK(metrics["heartbeat_age_s"]["7744"].get<double>() <= 1.1);
     CHECK(metrics["collisions"] == 0);
+}
+
+TEST_CASE("twc-bus: a frame typed in is sent only where that is switched on, and what is heard then is shown") {
+    World world;
+    world.line.add({.id = 0x7744, .protocol = 2});
+    world.start();
+    world.loop.run_for(20s);
+    world.send("twc/bus/raw/set", "FB EC 77 77 77 44");
+    REQUIRE(world.rejections().size() == 1);
+    CHECK(world.rejections()[0]["reason"] == "bus.raw_send is off");
+
+    world.stop();
+    world.config.lines[0].raw_send = true;
+    world.start();
+    world.loop.run_for(20s);
+    world.published.clear();
+    world.line.sent.clear();
+    world.send("twc/bus/raw/set", "fb ec 77 77 77 44");
+    world.loop.run_for(2s);
+    CHECK(world.rejections().empty());
+    CHECK(std::ranges::any_of(world.line.sent, [](const auto& frame) { return frame.second[1] == 0xEC; }));
+    const auto heard = world.events("twc/service/twc-bus/event", "raw_heard");
+    CHECK(std::ranges::any_of(
+        heard, [](const json& event) { return event["words"].get<std::string>().find("4.5.3") != std::string::npos; }));
+}
+
+TEST_CASE("twc-bus: no frame that destroys a unit or changes what it may draw can be typed in") {
+    World world;
+    world.config.lines[0].raw_send = true;
+    world.config.care.treatments[0x7744].stop = twc_bus::StopMeans::contactor;
+    world.line.add({.id = 0x7744});
+    world.start();
+    world.loop.run_for(20s);
+    world.line.sent.clear();
+    for (const auto* frame :
+         {"FC 19", "fc 19 77 77 77 44", "FC 19 00 00 00 00 00 00 00 00 00 00 00", "FC 1A 77 77", "FB E8 77 77 77 44",
+          "FB E0 77 77 77 44 09 0C 80", "FC B2 77 77 77 44", "FC B1 77 77 77 44", "FC A1", "FC E5", "FB 1B",
+          "C0 FC 19 00", "FB EB 77 77 77 44 00 00 00 00 00 00 00 00 00 00", "FCE1", "xy", ""}) {
+        world.send("twc/bus/raw/set", frame);
+    }
+    world.loop.run_for(5s);
+    CHECK(world.rejections().size() == 16);
+    for (const auto& [at, body] : world.line.sent) {
+        REQUIRE(body[0] == 0xFB);
+        REQUIRE(body[1] >= 0xE0);
+        REQUIRE(body[1] != 0xE8);
+    }
 }
