@@ -36,7 +36,9 @@ std::array<int, 3> drawn_by_line(const std::vector<const Charger*>& chargers, co
 }
 
 double power_w(const Charger& charger, const Mains& mains) {
-    if (!charger.drawing()) {
+    // No unit carries more than 80 A: such a reading is none, and nothing is counted from it.
+    constexpr int highest_believable_ca = 10000;
+    if (!charger.drawing() || charger.last->drawn_ca > highest_believable_ca) {
         return 0;
     }
     const double drawn_a = amps(charger.last->drawn_ca);

@@ -35,6 +35,8 @@ constexpr std::uint8_t busy = 0x05;
 constexpr std::uint8_t last_known_state = 0x0A;
 
 constexpr std::uint16_t live_volts = 80;
+// No unit is fed more than 277 V line to neutral.
+constexpr std::uint16_t highest_volts = 320;
 
 }  // namespace
 
@@ -147,6 +149,9 @@ void Inquiry::asked(Query query, Instant now) {
 
 void Inquiry::on_report(const PowerReport& report, Instant now) {
     power_attempts_.made = 0;
+    if (std::ranges::any_of(report.volts, [](std::uint16_t volts) { return volts > highest_volts; })) {
+        return;  // no mains has that: nothing in it is believed
+    }
     accept_counter(report.lifetime_kwh, now);
     volts_ = report.volts;
     const auto live = [](std::uint16_t volts) { return volts >= live_volts; };
