@@ -421,6 +421,7 @@ TEST_CASE("twc-bus: two lines are shown by name, and one that is lost does not h
     world.start();
     world.loop.run_for(500ms);
     CHECK(barn.slaves[0]->heartbeats.size() == 1);
+    world.stop();  // before the barn's line goes
 }
 
 TEST_CASE("twc-bus: a health verdict in words says what is wrong with the line") {
