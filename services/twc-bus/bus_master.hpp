@@ -185,7 +185,7 @@ private:
     Demand demand_of(const Charger& charger, scheduling::Instant now) const;
     void use_last_resorts(scheduling::Instant now);
     void silence(Charger& charger, scheduling::Instant now);
-    void end_silence(Charger& charger, scheduling::Instant now);
+    static void end_silence(Charger& charger, scheduling::Instant now);
     Charger* most_pressing(scheduling::Instant now);
     MasterHeartbeat heartbeat_for(const Charger& charger) const;
     static void note_gap(Charger& charger, scheduling::Instant now);

@@ -4,7 +4,6 @@
 
 using namespace std::chrono_literals;
 using twc_bus::RelayGuard;
-using twc_bus::SlaveHeartbeat;
 
 namespace {
 

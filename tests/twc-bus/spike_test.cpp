@@ -1,5 +1,8 @@
 #include "twc-bus/spike.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 using namespace std::chrono_literals;
