@@ -105,19 +105,8 @@ std::optional<std::string> refusal_to_answer(std::span<const std::uint8_t> body,
     return std::nullopt;
 }
 
-bool Transmitter::send(std::span<const std::uint8_t> body) {
-    if (const auto refusal = refusal_to_send(body, rules_)) {
-        ++refused_;
-        spdlog::error("frame not sent: {}", *refusal);
-        return false;
-    }
-    ++sent_;
-    link_.write(encode_frame(body));
-    return true;
-}
-
-bool AnswerTransmitter::send(std::span<const std::uint8_t> body, UnitId own_id) {
-    if (const auto refusal = refusal_to_answer(body, own_id, max_ca_)) {
+bool GuardedLink::write_unless(const std::optional<std::string>& refusal, std::span<const std::uint8_t> body) {
+    if (refusal) {
         ++refused_;
         spdlog::error("frame not sent: {}", *refusal);
         return false;

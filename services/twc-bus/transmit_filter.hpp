@@ -34,52 +34,57 @@ std::optional<std::string> refusal_of_raw(std::span<const std::uint8_t> body);
 /// may be reported as drawn. Nothing a master says is among them.
 std::optional<std::string> refusal_to_answer(std::span<const std::uint8_t> body, UnitId own_id, int max_ca);
 
-/// The only way to write to the byte link in role `master`.
-class Transmitter {
+/// A byte link that only lets pass what was judged; what is refused is counted and told.
+class GuardedLink {
 public:
-    Transmitter(ByteLink& link, TransmitRules rules) : link_(link), rules_(std::move(rules)) {}
+    void open(ByteLink::Handlers handlers) { link_.open(std::move(handlers)); }
+    void close() { link_.close(); }
+
+    std::uint64_t sent() const { return sent_; }
+    std::uint64_t refused() const { return refused_; }
+
+protected:
+    explicit GuardedLink(ByteLink& link) : link_(link) {}
+
+    /// False, and nothing is written, with a refusal.
+    bool write_unless(const std::optional<std::string>& refusal, std::span<const std::uint8_t> body);
+
+private:
+    ByteLink& link_;
+    std::uint64_t sent_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+/// The only way to write to the byte link in role `master`.
+class Transmitter : public GuardedLink {
+public:
+    Transmitter(ByteLink& link, TransmitRules rules) : GuardedLink(link), rules_(std::move(rules)) {}
 
     /// False, and nothing is written, when the body is refused.
-    bool send(std::span<const std::uint8_t> body);
+    bool send(std::span<const std::uint8_t> body) { return write_unless(refusal(body), body); }
 
     /// Why it would be refused; none: it would not.
     std::optional<std::string> refusal(std::span<const std::uint8_t> body) const {
         return refusal_to_send(body, rules_);
     }
 
-    void open(ByteLink::Handlers handlers) { link_.open(std::move(handlers)); }
-    void close() { link_.close(); }
-
-    std::uint64_t sent() const { return sent_; }
-    std::uint64_t refused() const { return refused_; }
-
 private:
-    ByteLink& link_;
     TransmitRules rules_;
-    std::uint64_t sent_ = 0;
-    std::uint64_t refused_ = 0;
 };
 
 /// The only way to write to the byte link in role `slave`.
-class AnswerTransmitter {
+class AnswerTransmitter : public GuardedLink {
 public:
     /// `max_ca`: what the installation behind is rated for, in hundredths of an amp.
-    AnswerTransmitter(ByteLink& link, int max_ca) : link_(link), max_ca_(max_ca) {}
+    AnswerTransmitter(ByteLink& link, int max_ca) : GuardedLink(link), max_ca_(max_ca) {}
 
     /// False, and nothing is written, when the body is refused.
-    bool send(std::span<const std::uint8_t> body, UnitId own_id);
-
-    void open(ByteLink::Handlers handlers) { link_.open(std::move(handlers)); }
-    void close() { link_.close(); }
-
-    std::uint64_t sent() const { return sent_; }
-    std::uint64_t refused() const { return refused_; }
+    bool send(std::span<const std::uint8_t> body, UnitId own_id) {
+        return write_unless(refusal_to_answer(body, own_id, max_ca_), body);
+    }
 
 private:
-    ByteLink& link_;
     int max_ca_;
-    std::uint64_t sent_ = 0;
-    std::uint64_t refused_ = 0;
 };
 
 }  // namespace twc_bus

@@ -1,8 +1,6 @@
 // The roles listen and slave on one pair of wires with the role master, with real units' models and with noise.
 
-#include <filesystem>
 #include <random>
-#include <unistd.h>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -10,6 +8,7 @@
 #include "contract/messages.hpp"
 #include "messaging/in_memory_broker.hpp"
 #include "scheduling/simulated_loop.hpp"
+#include "support/temporary_folder.hpp"
 #include "twc-bus/observer.hpp"
 #include "twc-bus/slave_bus.hpp"
 #include "twc-bus/twc_bus.hpp"
@@ -24,17 +23,6 @@ using wire::Wire;
 namespace {
 
 constexpr UnitId own_id = 0x6A6A;
-
-struct Folder {
-    Folder() : path(std::filesystem::temp_directory_path() / ("twc-bus-roles-test-" + std::to_string(getpid()))) {
-        std::filesystem::remove_all(path);
-        std::filesystem::create_directories(path);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path); }
-    std::filesystem::path path;
-};
 
 /// One house with a broker branch of its own.
 class House {
@@ -99,7 +87,7 @@ struct World {
     World() {
         master_config.lines = {{.name = "", .port = "/dev/master", .role = {}, .listen = 0ms}};
         master_config.limits = {.wiring_ca = 4000, .charger_max_ca = 3200, .charger_min_ca = 600, .failsafe_ca = 600};
-        master_config.state_file = folder.path / "master.json";
+        master_config.state_file = folder / "master.json";
     }
 
     void start_master() {
@@ -120,7 +108,7 @@ struct World {
         }
     }
 
-    Folder folder;
+    support::TemporaryFolder folder;
     scheduling::SimulatedLoop loop{scheduling::WallTime{std::chrono::seconds(1'790'000'000)}};
     scheduling::SimulatedWorkerFactory workers{loop};
     messaging::InMemoryBroker broker{loop};
@@ -134,11 +122,11 @@ struct World {
     Config master_config;
     RoleConfig slave_config{.port = "/dev/slave",
                             .mains = {.voltage_v = 230, .phases = 1},
-                            .state_file = folder.path / "slave.json",
+                            .state_file = folder / "slave.json",
                             .slave = {.id = own_id, .rating_ca = 3200}};
     RoleConfig listen_config{.port = "/dev/listen",
                              .mains = {.voltage_v = 230, .phases = 1},
-                             .state_file = folder.path / "listen.json",
+                             .state_file = folder / "listen.json",
                              .slave = {}};
     std::optional<TwcBus> master;
     std::optional<SlaveBus> slave;

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +10,7 @@
 #include "messaging/in_memory_broker.hpp"
 #include "scheduling/simulated_loop.hpp"
 #include "slave_model.hpp"
+#include "support/temporary_folder.hpp"
 #include "twc-bus/twc_bus.hpp"
 
 namespace service_rig {
@@ -19,17 +18,6 @@ namespace service_rig {
 using namespace std::chrono_literals;
 using nlohmann::json;
 using slave_model::Line;
-
-struct Folder {
-    Folder() : path(std::filesystem::temp_directory_path() / ("twc-bus-test-" + std::to_string(getpid()))) {
-        std::filesystem::remove_all(path);
-        std::filesystem::create_directories(path);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { std::filesystem::remove_all(path); }
-    std::filesystem::path path;
-};
 
 /// The service with its broker and its wires, in virtual time.
 struct World {
@@ -39,7 +27,7 @@ struct World {
                          .charger_max_ca = 3200,
                          .charger_min_ca = 600,
                          .failsafe_ca = 600};
-        config.state_file = folder.path / "state.json";
+        config.state_file = folder / "state.json";
         broker.tap([this](const std::string& sender, const messaging::Publication& publication) {
             if (sender == "twc-bus") {
                 published.push_back(publication);
@@ -90,7 +78,7 @@ struct World {
     }
     std::vector<json> rejections() { return events("twc/service/twc-bus/event", "command_rejected"); }
 
-    Folder folder;
+    support::TemporaryFolder folder;
     std::vector<messaging::Publication> published;
     scheduling::SimulatedLoop loop{scheduling::WallTime{std::chrono::seconds(1'790'000'000)}};
     scheduling::SimulatedWorkerFactory workers{loop};
