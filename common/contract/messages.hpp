@@ -142,6 +142,48 @@ struct SourceState {
     bool operator==(const SourceState&) const = default;
 };
 
+/// What a kilowatt-hour costs for a stretch of time; unknown prices are nullopt. Negative ones exist.
+struct TariffSlot {
+    WallTime start;
+    WallTime end;                        ///< Exclusive; after `start`.
+    std::optional<double> import_price;  ///< Per kWh, all taxes and fees included.
+    std::optional<double> export_price;  ///< Per kWh fed in.
+    std::optional<double> co2_g_kwh;     ///< Of what comes from the grid.
+    bool operator==(const TariffSlot&) const = default;
+};
+
+/// `ems/tariff/state`
+struct TariffState {
+    std::optional<WallTime> ts;
+    std::optional<std::string> currency;  ///< ISO 4217, such as EUR.
+    std::optional<double> import_price;   ///< Now.
+    std::optional<double> export_price;   ///< Now.
+    std::optional<double> co2_g_kwh;      ///< Now.
+    std::vector<TariffSlot> slots;        ///< From the one in force on; in order, without overlaps, gaps allowed.
+    std::string quality = "error";        ///< ok, partial (a source is missing), stale, error (nothing is known)
+    std::vector<std::string> missing;     ///< Sources that give nothing now.
+    bool operator==(const TariffState&) const = default;
+};
+
+/// What the sun is expected to give in a stretch of time.
+struct ForecastSlot {
+    WallTime start;
+    WallTime end;     ///< Exclusive; after `start`.
+    double pv_w = 0;  ///< Mean power of the whole site.
+    bool operator==(const ForecastSlot&) const = default;
+};
+
+/// `ems/forecast/state`
+struct ForecastState {
+    std::optional<WallTime> ts;
+    std::vector<ForecastSlot> slots;  ///< From the one we are in on; in order, without overlaps, gaps allowed.
+    std::optional<double> today_kwh;  ///< Still to come today.
+    std::optional<double> tomorrow_kwh;
+    std::string quality = "error";     ///< As in TariffState.
+    std::vector<std::string> missing;  ///< Sources that give nothing now.
+    bool operator==(const ForecastState&) const = default;
+};
+
 /// `vehicle/<alias>/state`
 struct VehicleState {
     std::optional<WallTime> ts;
@@ -333,6 +375,54 @@ struct Schema<SourceState> {
                           Field{"import_kwh", &M::import_kwh}.in(any_energy_kwh).dead_band(0.05),
                           Field{"export_kwh", &M::export_kwh}.in(any_energy_kwh).dead_band(0.05),
                           Field{"pv_kwh", &M::pv_kwh}.in(any_energy_kwh).dead_band(0.05)};
+    }
+};
+
+template <>
+struct Schema<TariffSlot> {
+    static constexpr auto fields() {
+        using M = TariffSlot;
+        return std::tuple{Field{"start", &M::start}, Field{"end", &M::end},
+                          Field{"import_price", &M::import_price}.in(any_price).decimals(5),
+                          Field{"export_price", &M::export_price}.in(any_price).decimals(5),
+                          Field{"co2_g_kwh", &M::co2_g_kwh}.in(any_co2_g_kwh).decimals(1)};
+    }
+};
+
+template <>
+struct Schema<TariffState> {
+    static constexpr auto fields() {
+        using M = TariffState;
+        return std::tuple{Field{"ts", &M::ts}.timing(),
+                          Field{"currency", &M::currency},
+                          Field{"import_price", &M::import_price}.in(any_price).decimals(5),
+                          Field{"export_price", &M::export_price}.in(any_price).decimals(5),
+                          Field{"co2_g_kwh", &M::co2_g_kwh}.in(any_co2_g_kwh).decimals(1),
+                          Field{"slots", &M::slots},
+                          Field{"quality", &M::quality}.one_of(qualities),
+                          Field{"missing", &M::missing}};
+    }
+};
+
+template <>
+struct Schema<ForecastSlot> {
+    static constexpr auto fields() {
+        using M = ForecastSlot;
+        return std::tuple{Field{"start", &M::start}, Field{"end", &M::end},
+                          Field{"pv_w", &M::pv_w}.in(any_power_w).decimals(0)};
+    }
+};
+
+template <>
+struct Schema<ForecastState> {
+    static constexpr auto fields() {
+        using M = ForecastState;
+        return std::tuple{Field{"ts", &M::ts}.timing(),
+                          Field{"slots", &M::slots},
+                          Field{"today_kwh", &M::today_kwh}.in(any_energy_kwh).dead_band(0.05).decimals(2),
+                          Field{"tomorrow_kwh", &M::tomorrow_kwh}.in(any_energy_kwh).dead_band(0.05).decimals(2),
+                          Field{"quality", &M::quality}.one_of(qualities),
+                          Field{"missing", &M::missing}};
     }
 };
 

@@ -40,6 +40,8 @@ inline constexpr Range charge_current_a{0, 80};  ///< 80 A is the largest Gen 2 
 inline constexpr Range any_voltage_v{0, 1000};
 inline constexpr Range any_energy_kwh{0, 1e9};
 inline constexpr Range percent{0, 100};
+inline constexpr Range any_price{-1000, 1000};  ///< Per kWh, in any currency.
+inline constexpr Range any_co2_g_kwh{0, 10000};
 inline constexpr Range any_duration_s{0, 1e9};
 inline constexpr Range not_negative{0, 1e12};
 

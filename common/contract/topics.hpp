@@ -29,6 +29,8 @@ public:
     std::string charger_event(std::string_view id) const { return under("charger", id, "event"); }
 
     std::string ems_state() const { return under("ems/state"); }
+    std::string ems_tariff_state() const { return under("ems/tariff/state"); }
+    std::string ems_forecast_state() const { return under("ems/forecast/state"); }
     std::string ems_source_state(std::string_view source) const { return under("ems/source", source, "state"); }
     std::string ems_input_set(std::string_view quantity) const { return under("ems/input", quantity, "set"); }
 

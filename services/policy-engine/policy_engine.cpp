@@ -41,6 +41,20 @@ std::int64_t hundredths_since_1970(WallTime time) {
 
 bool is_bad(const std::string& quality) { return quality == "stale" || quality == "error"; }
 
+// Throws contract::Invalid for slots that overlap or end before they begin.
+template <class Slot>
+std::vector<Slot> in_order(const char* topic, const std::vector<Slot>& slots) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        if (slots[i].end <= slots[i].start || (i > 0 && slots[i].start < slots[i - 1].end)) {
+            throw contract::Invalid(fmt::format(
+                "{}: slots[{}] begins at {} and ends at {}: expected slots in order "
+                "without overlaps",
+                topic, i, contract::format_timestamp(slots[i].start), contract::format_timestamp(slots[i].end)));
+        }
+    }
+    return slots;
+}
+
 contract::OverrideState override_state(const std::optional<Override>& order, const std::string& scope) {
     if (!order) {
         return {.active = false, .scope = scope};
@@ -130,6 +144,8 @@ void PolicyEngine::on_state(const std::string& filter,
 
 void PolicyEngine::subscribe_to_world() {
     on_state<contract::SitePower>(topics_.ems_state(), &PolicyEngine::take_site);
+    on_state<contract::TariffState>(topics_.ems_tariff_state(), &PolicyEngine::take_tariff);
+    on_state<contract::ForecastState>(topics_.ems_forecast_state(), &PolicyEngine::take_forecast);
     on_state<contract::BusState>(topics_.bus_state(), &PolicyEngine::take_bus);
     on_state<contract::ChargerState>(topics_.charger_state("+"), &PolicyEngine::take_charger);
     on_state<contract::VehicleState>(topics_.vehicle_state("+"), &PolicyEngine::take_vehicle);
@@ -162,10 +178,21 @@ void PolicyEngine::take_site(const messaging::Delivery& delivery, const contract
         Site{.measured_at = measured_at(environment_.loop.now(), environment_.loop.wall_now(), delivery.retained,
                                         power.ts, power.grid_age_s ? power.grid_age_s : power.age_s),
              .grid_w = power.grid_w,
+             .pv_w = power.pv_w,
+             .house_w = power.house_w,
              .battery_w = power.battery_w,
              .battery_soc_pct = power.battery_soc_pct,
              .grid_a = power.grid_a,
              .voltage_v = power.voltage_v};
+}
+
+// A price that was announced stays true when its source falls silent.
+void PolicyEngine::take_tariff(const messaging::Delivery& /*delivery*/, const contract::TariffState& tariff) {
+    inputs_.tariff = in_order("ems/tariff/state", tariff.slots);
+}
+
+void PolicyEngine::take_forecast(const messaging::Delivery& /*delivery*/, const contract::ForecastState& forecast) {
+    inputs_.forecast = in_order("ems/forecast/state", forecast.slots);
 }
 
 void PolicyEngine::take_bus(const messaging::Delivery& /*delivery*/, const contract::BusState& bus) {
@@ -366,8 +393,13 @@ void PolicyEngine::fill_inputs() {
                                     .plugged = state.plugged,
                                     .at_home = state.at_home,
                                     .charge_amps = state.charge_amps,
-                                    .charging_state = state.charging_state});
+                                    .charging_state = state.charging_state,
+                                    .soc_pct = state.soc_pct,
+                                    .charge_limit_pct = state.charge_limit_pct});
     }
+    const auto is_over = [&](const auto& slot) { return slot.end <= inputs_.wall; };
+    std::erase_if(inputs_.tariff, is_over);
+    std::erase_if(inputs_.forecast, is_over);
 }
 
 void PolicyEngine::decide_now() {

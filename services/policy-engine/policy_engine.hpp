@@ -42,6 +42,8 @@ private:
     template <class Message>
     void on_state(const std::string& filter, void (PolicyEngine::*take)(const messaging::Delivery&, const Message&));
     void take_site(const messaging::Delivery& delivery, const contract::SitePower& power);
+    void take_tariff(const messaging::Delivery& delivery, const contract::TariffState& tariff);
+    void take_forecast(const messaging::Delivery& delivery, const contract::ForecastState& forecast);
     void take_bus(const messaging::Delivery& delivery, const contract::BusState& bus);
     void take_charger(const messaging::Delivery& delivery, const contract::ChargerState& state);
     void take_vehicle(const messaging::Delivery& delivery, const contract::VehicleState& state);

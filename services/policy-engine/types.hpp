@@ -214,6 +214,8 @@ struct Site {
     Instant measured_at{};  ///< When the values were true, by our clock.
     bool lost = false;      ///< The sender says that its data is dead.
     std::optional<double> grid_w;
+    std::optional<double> pv_w{};
+    std::optional<double> house_w{};  ///< Includes the chargers.
     std::optional<double> battery_w;
     std::optional<double> battery_soc_pct;
     PerPhase grid_a{};
@@ -243,6 +245,8 @@ struct Vehicle {
     std::optional<bool> at_home;
     std::optional<double> charge_amps;
     std::optional<std::string> charging_state;
+    std::optional<double> soc_pct{};
+    std::optional<double> charge_limit_pct{};
 };
 
 /// What twc-bus says of its own limits.
@@ -252,6 +256,12 @@ struct Bus {
     std::optional<double> charger_max_a;
     bool takes_limits = true;  ///< False: another master decides what chargers draw, and nobody here may act on them.
 };
+
+/// Prices to come: in order, without overlaps; gaps are unknown. Empty: there is no tariff, or it is stale.
+using Tariff = std::vector<contract::TariffSlot>;
+
+/// The sun to come, in the same way.
+using Forecast = std::vector<contract::ForecastSlot>;
 
 /// One consistent picture of the world.
 struct Inputs {
@@ -263,6 +273,8 @@ struct Inputs {
     Bus bus;
     std::vector<Charger> chargers;  ///< Sorted by id.
     std::vector<Vehicle> vehicles;  ///< Sorted by alias.
+    Tariff tariff;
+    Forecast forecast;
 };
 
 /// The last few values of a quantity that keeps its value between samples. Cheap to move: a decision hands its memory

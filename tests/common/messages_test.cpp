@@ -116,7 +116,7 @@ void check_all_of(unsigned seed) {
 TEST_CASE("messages: random JSON is refused or understood and changes nothing otherwise") {
     for (unsigned seed = 1; seed <= 3; ++seed) {
         check_all_of<ServiceInfo, LimitSet, BusState, ChargerState, SitePower, SourceState, VehicleState, PolicyState,
-                     PolicyChargerState, OverrideState>(seed);
+                     PolicyChargerState, OverrideState, TariffState, ForecastState>(seed);
     }
 }
 
@@ -128,6 +128,21 @@ TEST_CASE("messages: every message that is still unknown can be published and re
     CHECK(from_json<PolicyState>(to_json(PolicyState{})) == PolicyState{});
     CHECK(from_json<PolicyChargerState>(to_json(PolicyChargerState{})) == PolicyChargerState{});
     CHECK(from_json<SourceState>(to_json(SourceState{})) == SourceState{});
+    CHECK(from_json<TariffState>(to_json(TariffState{})) == TariffState{});
+    CHECK(from_json<ForecastState>(to_json(ForecastState{})) == ForecastState{});
+}
+
+TEST_CASE("messages: a tariff is a list of slots, and a slot without its times is refused") {
+    const auto tariff = from_text<TariffState>(
+        R"({"quality":"ok","import_price":-0.012,"missing":[],"slots":[{"start":"2026-06-01T10:00:00+02:00",)"
+        R"("end":"2026-06-01T11:00:00+02:00","import_price":0.31}]})");
+    REQUIRE(tariff.slots.size() == 1);
+    CHECK(tariff.import_price == -0.012);
+    CHECK(tariff.slots[0].end - tariff.slots[0].start == std::chrono::hours(1));
+    CHECK_FALSE(tariff.slots[0].export_price);
+    CHECK_THROWS_WITH_AS(
+        from_text<TariffState>(R"({"quality":"ok","missing":[],"slots":[{"end":"2026-06-01T11:00:00Z"}]})"),
+        doctest::Contains("slots[0].start"), Invalid);
 }
 
 TEST_CASE("messages: unknown is null in JSON and never 0") {
