@@ -27,11 +27,13 @@ struct ServiceInfo {
 };
 
 /// `bus/limit/set`: what policy-engine allows each charger to offer, in amps per phase. A lease: it lapses `ttl_s`
-/// after it arrived. A linked charger that is not named keeps no claim and counts as 0.
+/// after it arrived. A linked charger that is not named keeps no claim and counts as 0. `max_a` lowers the wiring
+/// limit for the sum of all chargers, on each conductor; it holds beyond the lease until the next message.
 struct LimitSet {
     double ttl_s = 30;
     std::int64_t seq = 0;
     std::map<std::string, double> chargers;
+    std::optional<double> max_a;
     bool operator==(const LimitSet&) const = default;
 };
 
@@ -265,7 +267,8 @@ struct Schema<LimitSet> {
     static constexpr auto fields() {
         using M = LimitSet;
         return std::tuple{Field{"ttl_s", &M::ttl_s}.in({1, 600}), Field{"seq", &M::seq}.in(not_negative),
-                          Field{"chargers", &M::chargers}.in(charge_current_a)};
+                          Field{"chargers", &M::chargers}.in(charge_current_a),
+                          Field{"max_a", &M::max_a}.in({0, 1000})};
     }
 };
 

@@ -8,6 +8,13 @@
 
 namespace twc_bus {
 
+namespace {
+
+// Rounding must not raise.
+int rounded_down_ca(double amps) { return static_cast<int>(std::floor(amps * 100.0 + 1e-6)); }
+
+}  // namespace
+
 void Lease::accept(const contract::LimitSet& limits, scheduling::Instant now) {
     constexpr std::int64_t late_repetition = 3;
     if (in_force(now) && limits.seq < seq_ && seq_ - limits.seq <= late_repetition) {
@@ -16,11 +23,11 @@ void Lease::accept(const contract::LimitSet& limits, scheduling::Instant now) {
     }
     seq_ = limits.seq;
     ends_ = now + std::chrono::duration_cast<scheduling::Duration>(std::chrono::duration<double>(limits.ttl_s));
+    most_ca_ = limits.max_a ? std::optional(rounded_down_ca(*limits.max_a)) : std::nullopt;
     wishes_.clear();
     for (const auto& [name, amps] : limits.chargers) {
         if (const auto id = unit_id_from_text(name)) {
-            // Downwards: rounding must not raise.
-            wishes_[*id] = static_cast<int>(std::floor(amps * 100.0 + 1e-6));
+            wishes_[*id] = rounded_down_ca(amps);
         }
     }
 }

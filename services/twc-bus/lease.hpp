@@ -26,9 +26,12 @@ public:
     std::optional<scheduling::Instant> ends() const { return ends_; }
     /// In hundredths of an amp, not yet clamped; 0 for a charger that is not named.
     int wish_ca(UnitId id) const;
+    /// What the newest message allows all chargers together at most, in hundredths of an amp. Outlives the lease.
+    std::optional<int> most_ca() const { return most_ca_; }
 
 private:
     std::map<UnitId, int> wishes_;
+    std::optional<int> most_ca_;
     std::int64_t seq_ = 0;
     std::optional<scheduling::Instant> ends_;
 };

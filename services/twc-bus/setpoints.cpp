@@ -29,6 +29,16 @@ int Setpoints::wish_ca(UnitId id, int granted_ca, bool only_failsafe, Instant no
     return std::min(wish_ca, limits_.max_ca(id));
 }
 
+std::vector<SharedLimit> Setpoints::limits() const {
+    std::vector<SharedLimit> limits;
+    if (const auto most_ca = lease_.most_ca()) {
+        for (int line = 0; line < static_cast<int>(every_line.size()); ++line) {
+            limits.push_back({.name = "the maximum set by MQTT", .ca = *most_ca, .line = line, .members = {}});
+        }
+    }
+    return limits;
+}
+
 Instant Setpoints::changes_at(Instant now) const {
     if (lease_.in_force(now)) {
         return *lease_.ends();

@@ -25,6 +25,8 @@ public:
     /// In hundredths of an amp. `granted_ca`: what it has now; `only_failsafe`: for another reason nothing above the
     /// fail-safe current may flow.
     int wish_ca(UnitId id, int granted_ca, bool only_failsafe, scheduling::Instant now) const;
+    /// What the newest message of the lease allows all chargers together, on each conductor.
+    std::vector<SharedLimit> limits() const;
     /// When the lease ends by itself.
     scheduling::Instant changes_at(scheduling::Instant now) const;
 

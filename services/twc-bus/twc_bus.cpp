@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <sstream>
 #include <utility>
 
@@ -181,7 +182,7 @@ void TwcBus::on_answer(UnitId id) {
 void TwcBus::pump() {
     const Instant now = environment_.loop.now();
     watch_lease(now);
-    watch_fuse(now);
+    look_around(now);
     fleet_.set_wishes(wishes(now));
     fleet_.allow_spikes(setpoints_.lease().in_force(now) && !setpoints_.estop());
     Instant wake = std::min(setpoints_.changes_at(now), fuse_ ? fuse_->changes_at(now) : Instant::max());
@@ -247,13 +248,18 @@ void TwcBus::on_site(const messaging::Delivery& delivery) {
     pump();
 }
 
-void TwcBus::watch_fuse(Instant now) {
-    if (!fuse_) {
-        return;
+// What holds at this moment beside the configured limits.
+void TwcBus::look_around(Instant now) {
+    auto passing = setpoints_.limits();
+    if (fuse_) {
+        fuse_->on_drawn(drawn_by_line(fleet_.chargers(), config_.limits, config_.mains), now);
+        std::ranges::move(fuse_->limits(), std::back_inserter(passing));
+        report_fuse();
     }
-    fuse_->on_drawn(drawn_by_line(fleet_.chargers(), config_.limits, config_.mains), now);
-    fleet_.set_surroundings(fuse_->limits(), fuse_->is_blind(now));
+    fleet_.set_surroundings(std::move(passing), fuse_ && fuse_->is_blind(now));
+}
 
+void TwcBus::report_fuse() {
     const bool overloaded = fuse_->overloaded_line().has_value();
     if (overloaded && !fuse_overloaded_) {
         const auto words = fmt::format("more than {:g} A flow on L{} of the house connection",

@@ -38,7 +38,8 @@ private:
     std::map<UnitId, int> wishes(scheduling::Instant now);
 
     void on_site(const messaging::Delivery& delivery);
-    void watch_fuse(scheduling::Instant now);
+    void look_around(scheduling::Instant now);
+    void report_fuse();
 
     nlohmann::json on_limit_set(const messaging::Delivery& command);
     nlohmann::json on_estop_set(const messaging::Delivery& command);

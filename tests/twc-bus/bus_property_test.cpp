@@ -294,6 +294,9 @@ private:
             }
             limits.chargers[to_text(unit.slave.id)] = modest_ ? 6 : wishes_[unit.slave.id];
         }
+        if (storms_ && !modest_ && chance(0.3)) {
+            limits.max_a = between(0, 60);
+        }
         setpoints_->accept(limits, now_);
     }
 
@@ -345,11 +348,13 @@ private:
                 wishes[charger->id] = setpoints_->wish_ca(charger->id, charger->grant.ca, lost, now_);
             }
         }
+        auto passing = setpoints_->limits();
         if (fuse_) {
             // Three phases: of chargers nobody described, nothing counts.
             fuse_->on_drawn(drawn_by_line(fleet_->chargers(), limits_, Mains{.phases = 3}), now_);
-            fleet_->set_surroundings(fuse_->limits(), fuse_->is_blind(now_));
+            std::ranges::move(fuse_->limits(), std::back_inserter(passing));
         }
+        fleet_->set_surroundings(std::move(passing), fuse_ && fuse_->is_blind(now_));
         fleet_->set_wishes(wishes);
         for (std::size_t line = 0; line < lines_.size(); ++line) {
             auto next = fleet_->next(line, now_);

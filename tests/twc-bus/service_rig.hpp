@@ -51,7 +51,11 @@ struct World {
         loop.run_for(1ms);
     }
     void lease(const json& chargers, double ttl_s = 30) {
-        send("twc/bus/limit/set", json{{"ttl_s", ttl_s}, {"seq", ++seq}, {"chargers", chargers}}.dump());
+        json message{{"ttl_s", ttl_s}, {"seq", ++seq}, {"chargers", chargers}};
+        if (max_a) {
+            message["max_a"] = *max_a;
+        }
+        send("twc/bus/limit/set", message.dump());
     }
     /// Renews the lease every 5 s while time passes.
     void run_with_lease(const json& chargers, std::chrono::seconds duration) {
@@ -91,6 +95,7 @@ struct World {
     twc_bus::Config config;
     std::optional<twc_bus::TwcBus> bus;
     std::int64_t seq = 0;
+    std::optional<double> max_a;  ///< Sent with every lease.
 };
 
 }  // namespace service_rig

@@ -131,6 +131,35 @@ TEST_CASE("twc-bus: a value above the hard limit is cut and said once") {
     CHECK(events[0]["limit_a"] == 32);
 }
 
+TEST_CASE("twc-bus: a maximum for the sum lowers the wiring limit, outlives its lease and never raises it") {
+    World world(40);
+    auto& first = world.line.add({.id = 0x7744, .protocol = 1});
+    auto& second = world.line.add({.id = 0x7745, .protocol = 1});
+    first.plug_in();
+    second.plug_in();
+    world.start();
+    world.run_with_lease({{"7744", 20}, {"7745", 20}}, 30s);
+    REQUIRE(world.state().granted_a == 40);
+
+    world.max_a = 10;
+    world.run_with_lease({{"7744", 20}, {"7745", 20}}, 20s);
+    CHECK(world.state().granted_a == 10);
+    CHECK(first.limit_ca + second.limit_ca == 1000);
+
+    // Both at the fail-safe current would be 12 A.
+    world.loop.run_for(60s);
+    CHECK(world.state().failsafe);
+    CHECK(world.state().granted_a <= 10);
+
+    world.max_a = 500;
+    world.run_with_lease({{"7744", 32}, {"7745", 32}}, 40s);
+    CHECK(world.state().granted_a == 40);
+    world.max_a = -1;
+    world.lease({{"7744", 32}});
+    REQUIRE(world.rejections().size() == 1);
+    CHECK(world.rejections().front()["reason"].get<std::string>().find("max_a") != std::string::npos);
+}
+
 TEST_CASE("twc-bus: the house fuse holds although policy-engine goes on asking for too much") {
     World world;
     world.config.house_fuse_ca = 3500;
