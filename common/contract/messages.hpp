@@ -218,6 +218,10 @@ struct PolicyState {
     double allocated_a = 0;
     std::optional<double> surplus_w;
     std::optional<std::string> binding_limit;
+    /// By name, in mode rules: "active", or what keeps it from being so.
+    std::optional<std::map<std::string, std::string>> rules;
+    /// The home battery should not discharge now: a car charges from the grid. For whoever can hold it.
+    std::optional<bool> battery_hold;
     bool operator==(const PolicyState&) const = default;
 };
 
@@ -251,7 +255,7 @@ struct OverrideState {
 
 inline constexpr std::array<const char*, 4> bus_links{"opening", "ok", "no_answer", "down"};
 inline constexpr std::array<const char*, 5> qualities{"ok", "partial", "estimated", "stale", "error"};
-inline constexpr std::array<const char*, 5> modes{"off", "solar", "min_solar", "fast", "scheduled"};
+inline constexpr std::array<const char*, 6> modes{"off", "solar", "min_solar", "fast", "scheduled", "rules"};
 
 template <>
 struct Schema<ServiceInfo> {
@@ -464,7 +468,9 @@ struct Schema<PolicyState> {
                           Field{"countdown_s", &M::countdown_s}.in(any_duration_s).decimals(0),
                           Field{"allocated_a", &M::allocated_a}.in(not_negative),
                           Field{"surplus_w", &M::surplus_w}.in(any_power_w).dead_band(25).decimals(0),
-                          Field{"binding_limit", &M::binding_limit}};
+                          Field{"binding_limit", &M::binding_limit},
+                          Field{"rules", &M::rules},
+                          Field{"battery_hold", &M::battery_hold}};
     }
 };
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "config/section.hpp"
+#include "policy-engine/twcmanager.hpp"
 #include "policy-engine/types.hpp"
 
 namespace policy_engine {
@@ -11,6 +12,7 @@ namespace policy_engine {
 struct ServiceConfig {
     Config core;
     Settings defaults;  ///< In force until people change them at run time.
+    TwcManagerConfig twcmanager;
     Duration lease = std::chrono::seconds(20);
     std::filesystem::path state_file;  ///< Empty: nothing is kept.
 };

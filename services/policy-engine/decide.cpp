@@ -5,13 +5,17 @@
 
 #include "policy-engine/charger_memory.hpp"
 #include "policy-engine/limits.hpp"
+#include "policy-engine/low_current.hpp"
 #include "policy-engine/modes.hpp"
+#include "policy-engine/plans.hpp"
 #include "policy-engine/share.hpp"
 #include "policy-engine/site_memory.hpp"
 #include "policy-engine/staleness.hpp"
 #include "policy-engine/start_stop.hpp"
 #include "policy-engine/surplus.hpp"
+#include "policy-engine/tariff.hpp"
 #include "policy-engine/vehicle_control.hpp"
+#include "policy-engine/vehicle_limit.hpp"
 #include "policy-engine/vehicle_match.hpp"
 
 namespace policy_engine {
@@ -46,6 +50,7 @@ private:
         Wish wish;
         double amount_w = 0;  ///< Surplus it may count on.
         Limit blocked_by = Limit::none;
+        Guest guest;
         bool needs_site = false;
         bool holds_for_vehicle = false;  ///< Kept at the minimum until the car has stopped.
     };
@@ -62,19 +67,26 @@ private:
     void refuse(std::size_t index, Reason reason);
     void hold_while_lost(std::size_t index);
     void set_priority(std::size_t index, const ChargerSettings* chosen);
+    void choose_rule();
+    void call_webhooks();
+    void call_webhook(const std::string Webhooks::*event, const char* name, const Rule& rule,
+                      const std::string& charger = "");
+    Wish wish_of(std::size_t index, const ChargerSettings* chosen) const;
+    double lifted_w(std::size_t index, double surplus_w, double minimum_w);
     void note_use_of_offer(std::size_t index);
     Place place_of(std::size_t index);
     void assign_turns();
     void apply_age();
     void apply_age(std::size_t index, Freshness freshness);
     void apply_start_stop();
-    StartStop judge(std::size_t index, double surplus_w) const;
+    StartStop judge(std::size_t index, double surplus_w);
     void start_or_stop(std::size_t index, double& left_w);
     void hold_for_vehicles();
     double usable_surplus_w() const;
     Budget least_needed() const;
     void keep_through_shortage(Budget& budget);
     void block_starts();
+    void steer_vehicle(std::size_t index);
     void conclude(std::size_t index);
     Reason reason_for(std::size_t index) const;
     const Vehicle* commandable_vehicle(const ChargerMemory& memory) const;
@@ -91,12 +103,21 @@ private:
     double weight_ = 1;
     std::vector<Claim> claims_;
     std::vector<Case> cases_;
+    const Rule* rule_ = nullptr;  ///< The active one.
+    bool is_emergency_ = false;
+    double top_up_a_ = 0;           ///< Left of what the grid may add.
+    double battery_support_w_ = 0;  ///< Left of what the home battery may add.
 };
+
+double start_power_w(const Claim& claim) {
+    return std::max(1.0,
+                    claim.low_a > 0 ? claim.low_a * claim.ampere_w : (claim.minimum_a - claim.gap_a) * claim.ampere_w);
+}
 
 void Decider::run() {
     const std::size_t count = inputs_.chargers.size();
     elapsed_ = memory_.decided_at ? std::max(inputs_.now - *memory_.decided_at, Duration::zero()) : Duration::zero();
-    weight_ = grid_weight(settings_);
+    weight_ = grid_weight(settings_, prices_in_force(settings_, inputs_));
     follow_chargers(config_, settings_, inputs_, memory_);
     claims_.resize(count);
     cases_.resize(count);
@@ -105,12 +126,16 @@ void Decider::run() {
     }
     take_in_site(config_, settings_, inputs_, claims_, memory_);
     match_vehicles(config_, inputs_, memory_);
+    if (settings_.quarter_hour_w) {
+        count_quarter_hour(inputs_, elapsed_, memory_);
+    }
+    choose_rule();
     freshness_ = site_freshness(config_.stale, inputs_, memory_.site_at);
 
     for (std::size_t i = 0; i < count; ++i) {
         make_claim(i);
     }
-    const auto grid_w = fresh() && inputs_.site ? inputs_.site->grid_w : std::nullopt;
+    const auto grid_w = fresh() ? memory_.grid_w : std::nullopt;
     account_sessions(settings_, inputs_, claims_, grid_w, elapsed_, memory_);
     assign_turns();
     apply_start_stop();
@@ -124,6 +149,8 @@ void Decider::run() {
     for (std::size_t i = 0; i < count; ++i) {
         conclude(i);
     }
+    apply_vehicle_limit(rule_ == nullptr ? std::nullopt : rule_->action.vehicle_limit_pct, inputs_, decision_);
+    call_webhooks();
     if (memory_.site_at && freshness_ <= Freshness::ageing) {
         decision_.surplus_w = memory_.available_w;
     }
@@ -171,24 +198,66 @@ void Decider::hold_while_lost(std::size_t index) {
 }
 
 void Decider::set_priority(std::size_t index, const ChargerSettings* chosen) {
-    const auto& vehicle = memory_.chargers[index].vehicle;
-    const auto* vehicle_chosen = vehicle.empty() ? nullptr : vehicle_settings_of(settings_, vehicle);
-    const auto* vehicle_configured = vehicle.empty() ? nullptr : vehicle_config_of(config_, vehicle);
     const auto* configured = config_of(config_, inputs_.chargers[index].id);
     int& priority = claims_[index].priority;
     priority = configured != nullptr ? configured->priority : default_priority;
-    if (vehicle_configured != nullptr && vehicle_configured->priority) {
-        priority = *vehicle_configured->priority;
-    }
-    if (vehicle_chosen != nullptr && vehicle_chosen->priority) {
-        priority = *vehicle_chosen->priority;
-    }
+    priority = priority_of(cases_[index].guest).value_or(priority);
     if (chosen != nullptr && chosen->priority) {
         priority = *chosen->priority;
     }
-    if (vehicle_chosen != nullptr && !vehicle_chosen->enabled) {
-        refuse(index, Reason::disabled);
+}
+
+// Of emergencies always; of the others only where somebody wants to go by them.
+void Decider::choose_rule() {
+    const RuleSet& rules = config_.rules;
+    const bool all = uses_rules(settings_);
+    const auto before = memory_.rules.active;
+    memory_.rules.active.reset();
+    if (all || rules.emergencies > 0) {
+        memory_.rules.active =
+            active_rule(rules, {config_, settings_, inputs_, memory_}, inputs_.now, !all, memory_.rules);
     }
+    const auto& active = memory_.rules.active;
+    if (before != active && before && *before < rules.list.size()) {
+        call_webhook(&Webhooks::exit, "exit", rules.list[*before]);
+    }
+    if (!active) {
+        return;
+    }
+    rule_ = &rules.list[*active];
+    is_emergency_ = *active < rules.emergencies;
+    decision_.rule = rule_->name;
+    if (before != active) {
+        call_webhook(&Webhooks::enter, "enter", *rule_);
+    }
+}
+
+void Decider::call_webhook(const std::string Webhooks::*event, const char* name, const Rule& rule,
+                           const std::string& charger) {
+    if (const std::string& url = rule.webhooks.*event; !url.empty()) {
+        decision_.webhooks.push_back({url, name, rule.name, charger});
+    }
+}
+
+void Decider::call_webhooks() {
+    for (const auto& charger : memory_.chargers) {
+        if (rule_ != nullptr && charger.has_drawn && charger.drawing_since == inputs_.now && memory_.decided_at) {
+            call_webhook(charger.drawing ? &Webhooks::start : &Webhooks::stop, charger.drawing ? "start" : "stop",
+                         *rule_, charger.id);
+        }
+    }
+}
+
+Wish Decider::wish_of(std::size_t index, const ChargerSettings* chosen) const {
+    const auto& plan = memory_.chargers[index].plan;
+    const Circumstances all{config_, settings_, inputs_, memory_};
+    return wish_for({.all = all,
+                     .chosen = chosen,
+                     .rule = rule_,
+                     .is_emergency = is_emergency_,
+                     .plan = plan ? &*plan : nullptr,
+                     .guest = cases_[index].guest,
+                     .ampere_w = claims_[index].ampere_w});
 }
 
 void Decider::make_claim(std::size_t index) {
@@ -198,15 +267,20 @@ void Decider::make_claim(std::size_t index) {
     Case& state = cases_[index];
     const auto* chosen = settings_of(settings_, charger.id);
 
-    state.wish = wish_for(settings_, chosen, inputs_.wall);
+    state.guest = guest_on(config_, settings_, inputs_, charger, memory);
+    claim.minimum_a = minimum_a(settings_, inputs_.bus);
+    if (memory.plan || !settings_.plans.empty()) {
+        const double cap_a = charger_cap(config_, settings_, inputs_, charger, state.guest, nullptr).amps;
+        follow_plan(config_, settings_, inputs_, state.guest, claim, cap_a, index, elapsed_, memory_);
+    }
+    state.wish = wish_of(index, chosen);
     set_priority(index, chosen);
     if (memory.lost_at) {
         hold_while_lost(index);
     } else if (charger.fault) {
         refuse(index, Reason::fault);
     }
-    claim.minimum_a = minimum_a(settings_, inputs_.bus);
-    Cap cap = charger_cap(config_, settings_, inputs_, charger, memory.vehicle);
+    Cap cap = charger_cap(config_, settings_, inputs_, charger, state.guest, state.wish.rule);
     if (state.wish.amps) {
         // An order below the site's preferred minimum is an order.
         claim.minimum_a =
@@ -219,7 +293,12 @@ void Decider::make_claim(std::size_t index) {
     claim.kind = state.wish.kind;
     claim.on = state.wish.kind == Wish::Kind::solar ? memory.on : state.wish.kind != Wish::Kind::none;
     const bool by_sun = claim.kind == Wish::Kind::solar || claim.kind == Wish::Kind::floored;
-    state.needs_site = by_sun || config_.site.main_fuse_a || settings_.import_cap_w;
+    state.needs_site = by_sun || config_.site.main_fuse_a || settings_.import_cap_w || settings_.quarter_hour_w ||
+                       (settings_.grid_max_a && claim.kind == Wish::Kind::firm);
+    if (claim.kind == Wish::Kind::solar && state.guest.config != nullptr && state.guest.config->low_a &&
+        commandable_vehicle(memory) != nullptr) {
+        claim.low_a = *state.guest.config->low_a;
+    }
     if (charger.plugged == false && claim.kind != Wish::Kind::none) {
         state.wish.reason = Reason::not_plugged;
     }
@@ -283,6 +362,8 @@ void Decider::assign_turns() {
 
 void Decider::apply_start_stop() {
     double left_w = memory_.available_w;
+    top_up_a_ = rule_ != nullptr ? rule_->action.top_up_a.value_or(settings_.top_up_a) : settings_.top_up_a;
+    battery_support_w_ = config_.site.battery_max_w.value_or(unlimited);
     for (std::size_t i = 0; i < claims_.size(); ++i) {
         const Claim& claim = claims_[i];
         if (claim.kind == Wish::Kind::firm) {
@@ -296,14 +377,35 @@ void Decider::apply_start_stop() {
     }
 }
 
-StartStop Decider::judge(std::size_t index, double surplus_w) const {
+// What the grid (`top_up_a`) or a full home battery may add to the sun, so that it is enough for the minimum.
+double Decider::lifted_w(std::size_t index, double surplus_w, double minimum_w) {
+    const bool on = memory_.chargers[index].on;
+    const double missing_w = minimum_w - std::max(0.0, surplus_w);
+    if (missing_w <= 0) {
+        return surplus_w;
+    }
+    const double ampere_w = claims_[index].ampere_w;
+    if ((on || settings_.top_up_starts) && missing_w <= top_up_a_ * ampere_w) {
+        top_up_a_ -= missing_w / ampere_w;
+        return minimum_w;
+    }
+    const auto& needed_pct = on ? settings_.battery_buffer_pct : settings_.battery_start_pct;
+    const auto charge_pct = inputs_.site ? inputs_.site->battery_soc_pct : std::nullopt;
+    if (needed_pct && charge_pct && *charge_pct >= *needed_pct && missing_w <= battery_support_w_) {
+        battery_support_w_ -= missing_w;
+        return minimum_w;
+    }
+    return surplus_w;
+}
+
+StartStop Decider::judge(std::size_t index, double surplus_w) {
     const Claim& claim = claims_[index];
     const Charger& charger = inputs_.chargers[index];
     const ChargerMemory& memory = memory_.chargers[index];
     const Duration since = inputs_.now - memory.drawing_since;
-    const double minimum_w = std::max(1.0, (claim.minimum_a - claim.gap_a) * claim.ampere_w);
+    const double minimum_w = start_power_w(claim);
     return start_stop(config_.value, settings_, memory,
-                      {.surplus_w = surplus_w,
+                      {.surplus_w = lifted_w(index, surplus_w, minimum_w),
                        .minimum_w = minimum_w,
                        .grid_weight = weight_,
                        .may_start = charger.plugged != false && is_fresh(config_.stale, charger, inputs_.now),
@@ -339,7 +441,7 @@ void Decider::start_or_stop(std::size_t index, double& left_w) {
     }
     claim.on = memory.on;
     if (claim.on) {
-        left_w -= used_w(claim, claim.minimum_a);
+        left_w -= claim.low_a > 0 ? start_power_w(claim) : used_w(claim, claim.minimum_a);
     }
 }
 
@@ -459,13 +561,16 @@ void Decider::keep_through_shortage(Budget& budget) {
     const Budget needed = least_needed();
     const bool line_short = std::ranges::any_of(
         std::array{0U, 1U, 2U}, [&](unsigned line) { return needed.line_a[line] > budget.line_a[line]; });
-    if (!line_short && needed.import_w <= budget.import_w) {
+    if (!line_short && needed.import_w <= budget.import_w && needed.import_w <= budget.total_w) {
         memory_.shortage_since.reset();
     } else {
         memory_.shortage_since = memory_.shortage_since.value_or(inputs_.now);
-        memory_.shortage_of = line_short ? Limit::house_l1 : Limit::import_cap;
+        memory_.shortage_of = line_short                          ? Limit::house_l1
+                              : needed.import_w > budget.import_w ? budget.import_name
+                                                                  : Limit::dimming;
         if (inputs_.now - *memory_.shortage_since < shortage_grace) {
             budget.import_w = std::max(budget.import_w, needed.import_w);
+            budget.total_w = std::max(budget.total_w, needed.import_w);
             for (std::size_t line = 0; line < needed.line_a.size(); ++line) {
                 budget.line_a[line] = std::max(budget.line_a[line], needed.line_a[line]);
             }
@@ -502,6 +607,22 @@ Reason Decider::reason_for(std::size_t index) const {
     return at_minimum && state.wish.reason == Reason::surplus ? Reason::minimum : state.wish.reason;
 }
 
+// Below what the charger can offer the car itself is told.
+void Decider::steer_vehicle(std::size_t index) {
+    ChargerMemory& memory = memory_.chargers[index];
+    const auto* configured = cases_[index].guest.config;
+    const auto* vehicle = commandable_vehicle(memory);
+    if (configured == nullptr || !configured->low_a || vehicle == nullptr || !memory.drawing) {
+        memory.vehicle_a = memory.drawing ? memory.vehicle_a : 0;  // cars forget it with the session
+        return;
+    }
+    if (const auto amps = low_current(claims_[index], cases_[index].amount_w, inputs_.now, memory)) {
+        memory.vehicle_a = *amps >= claims_[index].cap_a ? 0 : *amps;
+        memory.vehicle_a_at = inputs_.now;
+        decision_.commands.push_back({memory.vehicle, "set_amps", *amps});
+    }
+}
+
 void Decider::conclude(std::size_t index) {
     const Charger& charger = inputs_.chargers[index];
     ChargerMemory& memory = memory_.chargers[index];
@@ -514,8 +635,9 @@ void Decider::conclude(std::size_t index) {
                            .amount_w = state.amount_w,
                            .asked_a = state.wish.amps.value_or(0),
                            .priority = claim.priority,
-                           .max_a = charger_cap(config_, settings_, inputs_, charger, memory.vehicle).amps,
-                           .vehicle = memory.vehicle};
+                           .max_a = charger_cap(config_, settings_, inputs_, charger, state.guest, nullptr).amps,
+                           .vehicle = memory.vehicle,
+                           .rule = state.wish.rule != nullptr ? state.wish.rule->name : ""};
     if (state.blocked_by != Limit::none) {
         result.binding = state.blocked_by;
         result.countdown_s = seconds(shortage_retry - (inputs_.now - *memory_.shortage_stop_at));
@@ -532,6 +654,9 @@ void Decider::conclude(std::size_t index) {
     if (!means.command.empty()) {
         decision_.commands.push_back({memory.vehicle, means.command});
     }
+    steer_vehicle(index);
+    const bool takes_from_grid = claim.kind == Wish::Kind::firm && memory.drawing && result.target_a > 0;
+    decision_.battery_hold = decision_.battery_hold || (settings_.battery_protect && takes_from_grid);
     if (result.target_a != memory.target_a) {
         memory.target_a = result.target_a;
         memory.target_changed_at = inputs_.now;

@@ -40,6 +40,28 @@ std::string order_sentence(const ChargerDecision& decision) {
         case Reason::outside_schedule:
             return fmt::format("outside the scheduled windows, the next one opens{}",
                                decision.countdown_s ? in_time(decision) : " never: there are none");
+        case Reason::rule_off:
+            return fmt::format("not now, by the rule {}", decision.rule);
+        case Reason::rule_amps:
+            return fmt::format("{:g} A: {:g} A by the rule {}{}", decision.target_a, decision.asked_a, decision.rule,
+                               limited_by(decision));
+        case Reason::rule_max:
+            return fmt::format("{:g} A: the maximum by the rule {}{}", decision.target_a, decision.rule,
+                               limited_by(decision));
+        case Reason::no_rule:
+            return "no rule matches";
+        case Reason::plan:
+            return fmt::format("{:g} A: the plan charges now{}{}", decision.target_a, for_another(decision),
+                               limited_by(decision));
+        case Reason::plan_late:
+            return fmt::format("{:g} A: the plan cannot wait any longer{}", decision.target_a, limited_by(decision));
+        case Reason::cheap:
+            return fmt::format("{:g} A: the price is low{}{}", decision.target_a, for_another(decision),
+                               limited_by(decision));
+        case Reason::minimum_charge:
+            return fmt::format("{:g} A: the car is below its least charge{}", decision.target_a, limited_by(decision));
+        case Reason::not_allowed:
+            return "this car may not charge here";
         case Reason::mode_off:
             return "charging is switched off";
         case Reason::disabled:
@@ -132,12 +154,12 @@ std::string sentence(const ChargerDecision& decision) {
 }
 
 const char* name_of(Mode mode) {
-    constexpr std::array<const char*, 5> names{"off", "solar", "min_solar", "fast", "scheduled"};
+    constexpr std::array<const char*, 6> names{"off", "solar", "min_solar", "fast", "scheduled", "rules"};
     return names.at(static_cast<std::size_t>(mode));
 }
 
 std::optional<Mode> mode_named(const std::string& name) {
-    for (const Mode mode : {Mode::off, Mode::solar, Mode::min_solar, Mode::fast, Mode::scheduled}) {
+    for (const Mode mode : {Mode::off, Mode::solar, Mode::min_solar, Mode::fast, Mode::scheduled, Mode::rules}) {
         if (name == name_of(mode)) {
             return mode;
         }
@@ -146,14 +168,15 @@ std::optional<Mode> mode_named(const std::string& name) {
 }
 
 const char* name_of(Limit limit) {
-    constexpr std::array<const char*, 11> names{nullptr,           "wiring",     "charger",   "user_maximum",
-                                                "vehicle_maximum", "house_l1",   "house_l2",  "house_l3",
-                                                "house_unknown",   "import_cap", "stale_data"};
+    constexpr std::array<const char*, 15> names{nullptr,           "wiring",       "charger",    "user_maximum",
+                                                "vehicle_maximum", "house_l1",     "house_l2",   "house_l3",
+                                                "house_unknown",   "import_cap",   "stale_data", "quarter_hour",
+                                                "dimming",         "grid_maximum", "rule"};
     return names.at(static_cast<std::size_t>(limit));
 }
 
 const char* name_of(Reason reason) {
-    constexpr std::array<const char*, 27> names{"mode_off",
+    constexpr std::array<const char*, 36> names{"mode_off",
                                                 "disabled",
                                                 "offline",
                                                 "other_master",
@@ -165,6 +188,15 @@ const char* name_of(Reason reason) {
                                                 "fast",
                                                 "scheduled",
                                                 "outside_schedule",
+                                                "rule_off",
+                                                "rule_amps",
+                                                "rule_max",
+                                                "no_rule",
+                                                "plan",
+                                                "plan_late",
+                                                "cheap",
+                                                "minimum_charge",
+                                                "not_allowed",
                                                 "surplus",
                                                 "minimum",
                                                 "no_surplus",

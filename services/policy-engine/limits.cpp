@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "policy-engine/modes.hpp"
+#include "policy-engine/surplus.hpp"
 
 namespace policy_engine {
 
@@ -12,10 +12,24 @@ namespace {
 // TWC protocol notes 6.1: protocol 2 units and cars do not work reliably below.
 constexpr double lowest_a = 5;
 
+constexpr auto quarter_hour = std::chrono::minutes(15);
+
+// What may be imported from now on so that the mean of the quarter stays within the limit. What the start left unused
+// may be used up in its end, but not in a rush: it must not spoil the beginning of the next quarter.
+double quarter_hour_import_w(double limit_w, WallTime wall, const Memory& memory) {
+    constexpr double shortest_s = 60;
+    constexpr double rush = 2;
+    const auto since_1970 = wall.time_since_epoch();
+    const double passed_s = std::chrono::duration<double>(since_1970 % quarter_hour).count();
+    const double length_s = std::chrono::duration<double>(quarter_hour).count();
+    const double left_ws = limit_w * length_s - memory.quarter_import_ws;
+    return std::clamp(left_ws / std::max(length_s - passed_s, shortest_s), 0.0, rush * limit_w);
+}
+
 }  // namespace
 
 Cap charger_cap(const Config& config, const Settings& settings, const Inputs& inputs, const Charger& charger,
-                const std::string& vehicle) {
+                const Guest& guest, const Rule* rule) {
     Cap cap;
     cap.lower_to(charger.max_a, Limit::charger);
     cap.lower_to(inputs.bus.charger_max_a, Limit::charger);
@@ -26,19 +40,27 @@ Cap charger_cap(const Config& config, const Settings& settings, const Inputs& in
     if (const auto* chosen = settings_of(settings, charger.id)) {
         cap.lower_to(chosen->max_a, Limit::user_maximum);
     }
-    if (!vehicle.empty()) {
-        if (const auto* configured = vehicle_config_of(config, vehicle)) {
-            cap.lower_to(configured->max_a, Limit::vehicle_maximum);
-        }
-        if (const auto* chosen = vehicle_settings_of(settings, vehicle)) {
-            cap.lower_to(chosen->max_a, Limit::vehicle_maximum);
-        }
+    cap.lower_to(max_a_of(guest), Limit::vehicle_maximum);
+    if (rule != nullptr) {
+        cap.lower_to(rule->action.max_a, Limit::rule);
     }
     return cap;
 }
 
 double minimum_a(const Settings& settings, const Bus& bus) {
     return std::ceil(std::max({settings.min_a, bus.charger_min_a.value_or(lowest_a), lowest_a}));
+}
+
+void count_quarter_hour(const Inputs& inputs, Duration elapsed, Memory& memory) {
+    constexpr auto longest_step = std::chrono::seconds(60);  // a gap says nothing about the import in between
+    const auto since_1970 = std::chrono::floor<std::chrono::seconds>(inputs.wall.time_since_epoch());
+    const std::int64_t quarter = since_1970 / quarter_hour;
+    if (quarter != memory.quarter) {
+        memory.quarter = quarter;
+        memory.quarter_import_ws = 0;
+    }
+    memory.quarter_import_ws +=
+        std::max(0.0, memory.grid_w.value_or(0)) * seconds(std::min<Duration>(elapsed, longest_step));
 }
 
 Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory) {
@@ -57,8 +79,25 @@ Budget shared_budget(const Config& config, const Settings& settings, const Input
             budget.line_a[line] = lowest_lately([&](const SiteRoom& room) { return room.line_a[line]; });
         }
     }
+    const auto with_import = [&](double import_w) {
+        return std::max(0.0, lowest_lately(&SiteRoom::without_import_w) + import_w);
+    };
     if (settings.import_cap_w) {
-        budget.import_w = std::max(0.0, lowest_lately(&SiteRoom::without_import_w) + *settings.import_cap_w);
+        budget.import_w = with_import(*settings.import_cap_w);
+    }
+    if (settings.quarter_hour_w) {
+        const double left_w = with_import(quarter_hour_import_w(*settings.quarter_hour_w, inputs.wall, memory));
+        if (left_w < budget.import_w) {
+            budget.import_w = left_w;
+            budget.import_name = Limit::quarter_hour;
+        }
+    }
+    if (settings.dimming) {
+        budget.total_w = settings.dimming->limit_w;
+    }
+    if (settings.grid_max_a) {
+        budget.firm_w =
+            with_import(*settings.grid_max_a * config.site.phases * volts(config.site, inputs.site, Charger{}));
     }
     return budget;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "policy-engine/modes.hpp"
 #include "policy-engine/share.hpp"
 #include "policy-engine/types.hpp"
 
@@ -18,12 +19,15 @@ struct Cap {
     }
 };
 
-/// What this charger may be offered, whatever the others do.
+/// What this charger may be offered, whatever the others do. `rule`: that asks for its charge; nullptr: none.
 Cap charger_cap(const Config& config, const Settings& settings, const Inputs& inputs, const Charger& charger,
-                const std::string& vehicle);
+                const Guest& guest, const Rule* rule);
 
 /// The lowest current this charger is ever offered while it charges.
 double minimum_a(const Settings& settings, const Bus& bus);
+
+/// Counts what is imported in the quarter of an hour by the clock, for `quarter_hour_w`.
+void count_quarter_hour(const Inputs& inputs, Duration elapsed, Memory& memory);
 
 /// The budgets that all chargers share, as far as they are known (see share.hpp).
 Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory);

@@ -240,6 +240,28 @@ OverrideCommand parse_override(std::string_view payload, WallTime now, const std
     return from_words(text, now, source);
 }
 
+std::optional<TimedLimit> parse_timed_limit(std::string_view payload, WallTime now) {
+    constexpr contract::Range allowed{0, 200000};
+    const std::string text = service::normalised(payload);
+    if (is_clear(text)) {
+        return std::nullopt;
+    }
+    if (text.starts_with('{')) {
+        const auto json = contract::parse_json(payload);
+        const auto limit = json.find("limit_w");
+        if (limit == json.end() || !limit->is_number()) {
+            throw service::Rejected("limit_w is no number", "watts");
+        }
+        return TimedLimit{service::parse_number(limit->dump(), allowed, "W"), json_end(json, now)};
+    }
+    const auto space = text.find_first_of(" \t");
+    TimedLimit limit{service::parse_number(text.substr(0, space), allowed, "W"), std::nullopt};
+    if (space != std::string::npos) {
+        limit.until = read_end(service::normalised(text.substr(space)), now);
+    }
+    return limit;
+}
+
 const Override* active_override(const Settings& settings, const ChargerSettings* charger, WallTime now) {
     if (charger != nullptr && charger->override_order && !has_ended(charger->override_order, now)) {
         return &*charger->override_order;
@@ -258,6 +280,10 @@ bool drop_ended_overrides(Settings& settings, WallTime now) {
     drop(settings.override_order);
     for (auto& charger : settings.chargers) {
         drop(charger.override_order);
+    }
+    if (settings.dimming && settings.dimming->until && *settings.dimming->until <= now) {
+        settings.dimming.reset();
+        dropped = true;
     }
     return dropped;
 }

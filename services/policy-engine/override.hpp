@@ -23,10 +23,13 @@ struct OverrideCommand {
 /// The end is kept as an absolute time, so that it survives restarts. Throws service::Rejected.
 OverrideCommand parse_override(std::string_view payload, WallTime now, const std::string& source);
 
+/// `4200`, `4200 2h`, `4200 until=22:00`, `{"limit_w":4200,"until":…}`, `clear`. None: clear. Throws service::Rejected.
+std::optional<TimedLimit> parse_timed_limit(std::string_view payload, WallTime now);
+
 /// The order that holds for a charger: its own before that for all; none when they are absent or over.
 const Override* active_override(const Settings& settings, const ChargerSettings* charger, WallTime now);
 
-/// Removes what has ended; true if something was removed.
+/// Removes what has ended, a power limit for a time among it; true if something was removed.
 bool drop_ended_overrides(Settings& settings, WallTime now);
 
 }  // namespace policy_engine

@@ -13,10 +13,12 @@
 #include "policy-engine/explain.hpp"
 #include "policy-engine/modes.hpp"
 #include "policy-engine/override.hpp"
+#include "policy-engine/plan_goal.hpp"
 #include "policy-engine/schedule.hpp"
 #include "policy-engine/session.hpp"
 #include "policy-engine/settings.hpp"
 #include "policy-engine/staleness.hpp"
+#include "policy-engine/tariff.hpp"
 #include "storage/atomic_file.hpp"
 
 namespace policy_engine {
@@ -64,7 +66,7 @@ contract::OverrideState override_state(const std::optional<Override>& order, con
 
 }  // namespace
 
-PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environment)
+PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environment, MakeHttpClient make_http_client)
     : config_(std::move(config)),
       environment_(environment),
       topics_(environment.topics),
@@ -79,6 +81,13 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
       state_publisher_(service::make_state_publisher<contract::PolicyState>(environment, topics_.policy_state())),
       override_publisher_(service::make_state_publisher<contract::OverrideState>(
           environment, topics_.policy_override_state(), at_once)),
+      webhooks_(environment, std::move(make_http_client), host_),
+      twcmanager_(config_.twcmanager, environment, host_,
+                  [this](const messaging::Delivery& command) {
+                      command_setting(command);
+                      settings_changed();
+                      decide_now();
+                  }),
       disk_(environment.workers.make_worker("policy-disk")),
       save_timer_(environment.loop),
       scope_(environment.loop) {
@@ -173,7 +182,8 @@ void PolicyEngine::subscribe_to_commands() {
 }
 
 void PolicyEngine::take_site(const messaging::Delivery& delivery, const contract::SitePower& power) {
-    site_reports_loss_ = is_bad(power.quality) || !power.grid_w;
+    const bool can_be_derived = power.pv_w && (power.house_w || config_.core.site.assumed_house_w);
+    site_reports_loss_ = is_bad(power.quality) || (!power.grid_w && !can_be_derived);
     inputs_.site =
         Site{.measured_at = measured_at(environment_.loop.now(), environment_.loop.wall_now(), delivery.retained,
                                         power.ts, power.grid_age_s ? power.grid_age_s : power.age_s),
@@ -196,6 +206,7 @@ void PolicyEngine::take_forecast(const messaging::Delivery& /*delivery*/, const 
 }
 
 void PolicyEngine::take_bus(const messaging::Delivery& /*delivery*/, const contract::BusState& bus) {
+    twcmanager_.update(bus);
     const auto known = [](double amps) { return amps > 0 ? std::optional(amps) : std::nullopt; };
     const bool takes_limits = bus.role != "listen" && bus.role != "slave";
     inputs_.bus = {.wiring_max_a = known(bus.limit_a),
@@ -211,6 +222,7 @@ void PolicyEngine::take_charger(const messaging::Delivery& delivery, const contr
     }
     auto& source = chargers_[*id];
     source.heard = true;
+    twcmanager_.update(*id, state);
     source.charger = {
         .id = *id,
         .received_at = measured_at(environment_.loop.now(), environment_.loop.wall_now(), delivery.retained, state.ts,
@@ -239,6 +251,9 @@ void PolicyEngine::take_availability(const messaging::Delivery& delivery) {
     const bool online = delivery.payload == "online";
     if (const auto id = contract::Topics::wildcard_level(topics_.charger_availability("+"), delivery.topic)) {
         chargers_[*id].available = online;
+        if (!online) {
+            twcmanager_.forget(*id);
+        }
     } else if (const auto alias = contract::Topics::wildcard_level(topics_.vehicle_availability("+"), delivery.topic)) {
         vehicles_[*alias].available = online;
     }
@@ -266,8 +281,36 @@ nlohmann::json PolicyEngine::command_setting(const messaging::Delivery& command)
     if (name == "override") {
         return command_override(command);
     }
-    change_setting(kept_.settings, name.value_or(""), command.payload);
+    if (name == "plan") {
+        return command_plan(command);
+    }
+    if (name == "dim_w") {
+        kept_.settings.dimming = parse_timed_limit(command.payload, environment_.loop.wall_now());
+    } else {
+        change_setting(kept_.settings, name.value_or(""), command.payload);
+    }
     return settings_to_json(kept_.settings).at(*name);
+}
+
+nlohmann::json PolicyEngine::command_plan(const messaging::Delivery& command) {
+    const auto wanted = parse_plan(command.payload, environment_.loop.wall_now());
+    const auto& named = wanted.goal ? *wanted.goal : PlanGoal{.vehicle = wanted.vehicle, .charger = wanted.charger};
+    if (!named.charger.empty()) {
+        require_charger(named.charger);
+    }
+    if (!named.vehicle.empty()) {
+        require_vehicle(named.vehicle);
+    }
+    const bool by_charge = wanted.goal && wanted.goal->soc_pct;
+    const auto* vehicle = by_charge ? vehicle_config_of(config_.core, named.vehicle) : nullptr;
+    if (by_charge && (vehicle == nullptr || !vehicle->battery_kwh)) {
+        throw service::Rejected(
+            "soc_pct cannot be turned into energy",
+            fmt::format("vehicles.{}.battery_kwh in the configuration, or a plan with energy_kwh", named.vehicle));
+    }
+    apply_plan(kept_.settings.plans, wanted);
+    spdlog::info("plan: {}", command.payload);
+    return plans_to_json(kept_.settings.plans);
 }
 
 nlohmann::json PolicyEngine::command_charger(const messaging::Delivery& command) {
@@ -415,11 +458,14 @@ void PolicyEngine::decide_now() {
     add_kept_starts();
     publish_limits(decision);
     for (const auto& command : decision.commands) {
-        spdlog::info("{} for vehicle {}", command.command, command.alias);
+        spdlog::info("{} {:g} for vehicle {}", command.command, command.value, command.alias);
         environment_.bus.publish({.topic = topics_.vehicle_command_set(command.alias, command.command),
-                                  .payload = "1",
+                                  .payload = fmt::format("{:g}", command.value),
                                   .qos = 1,
                                   .expires_after = vehicle_command_expiry});
+    }
+    for (const auto& call : decision.webhooks) {
+        webhooks_.call(call, last_state_);
     }
     publish_states(decision);
     note_changes(decision);
@@ -487,7 +533,7 @@ void PolicyEngine::publish_states(const Decision& decision) {
         }
     }
     if (leading != nullptr) {
-        state.rule = name_of(leading->reason);
+        state.rule = decision.rule.empty() ? std::optional<std::string>() : decision.rule;
         state.reason =
             decision.chargers.size() > 1 ? fmt::format("{}: {}", leading->id, sentence(*leading)) : sentence(*leading);
         state.countdown_s = leading->countdown_s;
@@ -495,6 +541,16 @@ void PolicyEngine::publish_states(const Decision& decision) {
             state.binding_limit = name_of(leading->binding);
         }
     }
+    state.battery_hold = decision.battery_hold;
+    if (uses_rules(kept_.settings) || config_.core.rules.emergencies > 0) {
+        state.rules.emplace();
+        const Circumstances all{config_.core, kept_.settings, inputs_, memory_};
+        for (const auto& line : trace(config_.core.rules, all, inputs_.now, memory_.rules)) {
+            state.rules->emplace(line.name, line.status);
+        }
+    }
+    last_state_ = contract::to_json(state);
+    twcmanager_.update(state);
     state_publisher_.update(state);
 }
 
@@ -523,9 +579,10 @@ void PolicyEngine::publish_charger(const ChargerDecision& charger, const Charger
     if (!charger.vehicle.empty()) {
         state.vehicle = charger.vehicle;
     }
-    if (kept_.settings.import_price || kept_.settings.export_price) {
+    if (const auto prices = prices_in_force(kept_.settings, inputs_); prices.import_price || prices.export_price) {
         state.session_cost = memory.session.cost;
     }
+    twcmanager_.update(charger.id, state);
     publisher->second.update(state);
 }
 

@@ -7,7 +7,9 @@
 
 #include "policy-engine/config.hpp"
 #include "policy-engine/state_file.hpp"
+#include "policy-engine/twcmanager.hpp"
 #include "policy-engine/types.hpp"
+#include "policy-engine/webhooks.hpp"
 #include "scheduling/worker.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
@@ -18,7 +20,7 @@ namespace policy_engine {
 /// lease for twc-bus, the states, and commands for vehicles.
 class PolicyEngine {
 public:
-    PolicyEngine(ServiceConfig config, service::Environment& environment);
+    PolicyEngine(ServiceConfig config, service::Environment& environment, MakeHttpClient make_http_client);
     PolicyEngine(const PolicyEngine&) = delete;
     PolicyEngine& operator=(const PolicyEngine&) = delete;
     /// Writes what is not on disk yet.
@@ -51,6 +53,7 @@ private:
     void take_service_status(const messaging::Delivery& delivery);
 
     nlohmann::json command_setting(const messaging::Delivery& command);
+    nlohmann::json command_plan(const messaging::Delivery& command);
     nlohmann::json command_charger(const messaging::Delivery& command);
     nlohmann::json command_vehicle(const messaging::Delivery& command);
     nlohmann::json command_override(const messaging::Delivery& command);
@@ -99,6 +102,9 @@ private:
     std::map<std::string, service::StatePublisher> charger_publishers_;
     std::map<std::string, service::StatePublisher> charger_override_publishers_;
     std::string settings_sent_;
+    nlohmann::json last_state_;
+    WebhookCaller webhooks_;
+    TwcManagerMirror twcmanager_;
 
     bool unsaved_ = false;
     std::optional<scheduling::Instant> saved_at_;

@@ -72,28 +72,6 @@ unsigned days_named(const std::string& name) {
     return 1U << static_cast<unsigned>(found - day_names.begin());
 }
 
-unsigned days_from_json(const nlohmann::json& json) {
-    const auto named = [](const nlohmann::json& item) {
-        if (!item.is_string()) {
-            refuse("days: must be names like \"mon\"");
-        }
-        std::string name = item.get<std::string>();
-        std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
-        return days_named(name);
-    };
-    if (!json.is_array()) {
-        return named(json);
-    }
-    unsigned days = 0;
-    for (const auto& item : json) {
-        days |= named(item);
-    }
-    if (days == 0) {
-        refuse("days: the list is empty");
-    }
-    return days;
-}
-
 int time_from_json(const nlohmann::json& window, const char* key) {
     const auto found = window.find(key);
     const auto minute = found != window.end() && found->is_string() ? parse_time_of_day(found->get<std::string>())
@@ -199,6 +177,38 @@ std::optional<int> parse_time_of_day(std::string_view text) {
     return hour * 60 + minute;
 }
 
+unsigned days_from_json(const nlohmann::json& json) {
+    const auto named = [](const nlohmann::json& item) {
+        if (!item.is_string()) {
+            refuse("days: must be names like \"mon\"");
+        }
+        std::string name = item.get<std::string>();
+        std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+        return days_named(name);
+    };
+    if (!json.is_array()) {
+        return named(json);
+    }
+    unsigned days = 0;
+    for (const auto& item : json) {
+        days |= named(item);
+    }
+    if (days == 0) {
+        refuse("days: the list is empty");
+    }
+    return days;
+}
+
+nlohmann::json days_to_json(unsigned days) {
+    auto names = nlohmann::json::array();
+    for (std::size_t day = 0; day < day_names.size(); ++day) {
+        if ((days >> day & 1U) != 0) {
+            names.push_back(day_names[day]);
+        }
+    }
+    return names;
+}
+
 std::vector<ScheduleWindow> schedule_from_json(const nlohmann::json& json) {
     const nlohmann::json* list = &json;
     if (json.is_object() && json.contains("windows") && json.size() == 1) {
@@ -223,13 +233,8 @@ nlohmann::json schedule_to_json(const std::vector<ScheduleWindow>& windows) {
         nlohmann::json item{
             {"start", fmt::format("{:02}:{:02}", window.start_min / 60, window.start_min % 60)},
             {"end", fmt::format("{:02}:{:02}", window.end_min / 60, window.end_min % 60)},
-            {"days", nlohmann::json::array()},
+            {"days", days_to_json(window.days)},
         };
-        for (std::size_t day = 0; day < day_names.size(); ++day) {
-            if (begins_on(window, static_cast<int>(day))) {
-                item["days"].push_back(day_names[day]);
-            }
-        }
         if (window.amps) {
             item["amps"] = *window.amps;
         }

@@ -35,6 +35,12 @@ std::optional<WallTime> next_opening(const std::vector<ScheduleWindow>& windows,
 /// `22:00`; `24:00` is the end of the day. None if it is not a time of day.
 std::optional<int> parse_time_of_day(std::string_view text);
 
+/// `["mon","sat"]`, `"fri"`, `"all"`, `"weekdays"` or `"weekend"` as in ScheduleWindow::days; not empty. Throws
+/// service::Rejected.
+unsigned days_from_json(const nlohmann::json& json);
+/// As a list of names.
+nlohmann::json days_to_json(unsigned days);
+
 /// `[{"days":["mon","tue"],"start":"22:00","end":"06:00","amps":16}]`, alone or under the key `windows`. `days`
 /// defaults to every day and may be "all", "weekdays" or "weekend"; `amps` to what the limits allow. An empty list
 /// clears the schedule. Throws service::Rejected.

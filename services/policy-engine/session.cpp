@@ -5,7 +5,7 @@
 namespace policy_engine {
 
 void account(Session& session, double drawn_w, std::optional<double> grid_w, Duration elapsed,
-             const Settings& settings) {
+             const TariffPrices& prices) {
     if (drawn_w <= 0) {
         return;
     }
@@ -15,8 +15,8 @@ void account(Session& session, double drawn_w, std::optional<double> grid_w, Dur
     const double imported = grid_w ? std::clamp(*grid_w / drawn_w, 0.0, 1.0) : 1.0;
     session.grid_kwh += energy_kwh * imported;
     session.solar_kwh += energy_kwh * (1 - imported);
-    session.cost += energy_kwh *
-                    (imported * settings.import_price.value_or(0) + (1 - imported) * settings.export_price.value_or(0));
+    session.cost +=
+        energy_kwh * (imported * prices.import_price.value_or(0) + (1 - imported) * prices.export_price.value_or(0));
 }
 
 std::optional<double> solar_pct(const Session& session) {

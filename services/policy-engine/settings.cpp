@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "policy-engine/override.hpp"
+#include "policy-engine/plan_goal.hpp"
 #include "policy-engine/schedule.hpp"
 #include "service/command_value.hpp"
 #include "service/service_host.hpp"
@@ -22,6 +23,7 @@ constexpr contract::Range amps_range{5, contract::charge_current_a.max};
 constexpr contract::Range priority_range{0, 10};
 constexpr std::array<const char*, 4> modes_outside{"off", "solar", "min_solar", "fast"};
 constexpr std::array<const char*, 2> battery_priorities{"battery_first", "car_first"};
+constexpr std::array<const char*, 3> non_scheduled_actions{"fixed", "none", "solar"};
 
 bool means_none(std::string_view payload) {
     const std::string text = service::normalised(payload);
@@ -45,6 +47,32 @@ Mode parse_mode(std::string_view payload, std::span<const char* const> choices) 
     return *mode_named(service::parse_choice(payload, choices));
 }
 
+NonScheduledAction parse_non_scheduled(std::string_view payload) {
+    const std::string name = service::parse_choice(payload, non_scheduled_actions);
+    const auto* const found = std::ranges::find(non_scheduled_actions, name);
+    return static_cast<NonScheduledAction>(found - non_scheduled_actions.begin());
+}
+
+// 0 is none; between 0 and 5 A no car charges.
+double amps_or_none(std::string_view payload) {
+    const double amps = service::parse_amps(payload, {0, contract::charge_current_a.max});
+    if (amps > 0 && amps < amps_range.min) {
+        throw service::Rejected("too little to charge a car", "0, or 5 to 80 A");
+    }
+    return amps;
+}
+
+json limit_json(const TimedLimit& limit) {
+    json object{{"limit_w", limit.limit_w}};
+    if (limit.until) {
+        object["until"] = contract::format_timestamp(*limit.until);
+    }
+    return object;
+}
+
+// As limit_json wrote it; that its end has passed is no mistake here.
+std::optional<TimedLimit> kept_limit(std::string_view payload) { return parse_timed_limit(payload, WallTime::min()); }
+
 json optional_json(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
 /// One setting: its name on the topic and in the file, how it is read, how it is shown.
@@ -55,7 +83,7 @@ struct Setting {
     json (*show)(const Owner&);
 };
 
-constexpr std::array<Setting<Settings>, 17> site_settings{{
+constexpr std::array<Setting<Settings>, 32> site_settings{{
     {"mode", [](Settings& s, std::string_view p) { s.mode = parse_mode(p, contract::modes); },
      [](const Settings& s) { return json(name_of(s.mode)); }},
     {"outside_schedule", [](Settings& s, std::string_view p) { s.outside_schedule = parse_mode(p, modes_outside); },
@@ -133,6 +161,55 @@ constexpr std::array<Setting<Settings>, 17> site_settings{{
          s.schedule = means_none(p) ? std::vector<ScheduleWindow>() : schedule_from_json(contract::parse_json(p));
      },
      [](const Settings& s) { return schedule_to_json(s.schedule); }},
+    {"plans",
+     [](Settings& s, std::string_view p) {
+         s.plans = means_none(p) ? std::vector<PlanGoal>() : plans_from_json(contract::parse_json(p));
+     },
+     [](const Settings& s) { return plans_to_json(s.plans); }},
+    {"top_up_a",
+     [](Settings& s, std::string_view p) { s.top_up_a = service::parse_amps(p, contract::charge_current_a); },
+     [](const Settings& s) { return json(s.top_up_a); }},
+    {"top_up_starts", [](Settings& s, std::string_view p) { s.top_up_starts = service::parse_on_off(p); },
+     [](const Settings& s) { return json(s.top_up_starts); }},
+    {"hour_resume_solar",
+     [](Settings& s, std::string_view p) {
+         s.hour_resume_solar = service::parse_number(p, {0, 24}, "h");
+     },
+     [](const Settings& s) { return json(s.hour_resume_solar); }},
+    {"non_scheduled_action", [](Settings& s, std::string_view p) { s.non_scheduled_action = parse_non_scheduled(p); },
+     [](const Settings& s) {
+         return json(non_scheduled_actions.at(static_cast<std::size_t>(s.non_scheduled_action)));
+     }},
+    {"non_scheduled_a", [](Settings& s, std::string_view p) { s.non_scheduled_a = amps_or_none(p); },
+     [](const Settings& s) { return json(s.non_scheduled_a); }},
+    {"cheap_price",
+     [](Settings& s, std::string_view p) { s.cheap_price = optional_number(p, contract::any_price, ""); },
+     [](const Settings& s) { return optional_json(s.cheap_price); }},
+    {"quarter_hour_w",
+     [](Settings& s, std::string_view p) {
+         s.quarter_hour_w = optional_number(p, {500, 200000}, "W");
+     },
+     [](const Settings& s) { return optional_json(s.quarter_hour_w); }},
+    {"grid_max_a",
+     [](Settings& s, std::string_view p) {
+         s.grid_max_a = optional_number(p, {0, 400}, "A");
+     },
+     [](const Settings& s) { return optional_json(s.grid_max_a); }},
+    {"dim_w", [](Settings& s, std::string_view p) { s.dimming = means_none(p) ? std::nullopt : kept_limit(p); },
+     [](const Settings& s) { return s.dimming ? limit_json(*s.dimming) : json(nullptr); }},
+    {"battery_buffer_pct",
+     [](Settings& s, std::string_view p) { s.battery_buffer_pct = optional_number(p, contract::percent, "%"); },
+     [](const Settings& s) { return optional_json(s.battery_buffer_pct); }},
+    {"battery_start_pct",
+     [](Settings& s, std::string_view p) { s.battery_start_pct = optional_number(p, contract::percent, "%"); },
+     [](const Settings& s) { return optional_json(s.battery_start_pct); }},
+    {"battery_boost_until_pct",
+     [](Settings& s, std::string_view p) { s.battery_boost_until_pct = optional_number(p, contract::percent, "%"); },
+     [](const Settings& s) { return optional_json(s.battery_boost_until_pct); }},
+    {"battery_protect", [](Settings& s, std::string_view p) { s.battery_protect = service::parse_on_off(p); },
+     [](const Settings& s) { return json(s.battery_protect); }},
+    {"guests", [](Settings& s, std::string_view p) { s.guests = service::parse_on_off(p); },
+     [](const Settings& s) { return json(s.guests); }},
 }};
 
 constexpr std::array<Setting<ChargerSettings>, 4> charger_settings{{
@@ -152,7 +229,10 @@ constexpr std::array<Setting<ChargerSettings>, 4> charger_settings{{
      [](const ChargerSettings& s) { return json(s.enabled); }},
 }};
 
-constexpr std::array<Setting<VehicleSettings>, 3> vehicle_settings{{
+constexpr std::array<Setting<VehicleSettings>, 4> vehicle_settings{{
+    {"min_soc_pct",
+     [](VehicleSettings& s, std::string_view p) { s.min_soc_pct = optional_number(p, contract::percent, "%"); },
+     [](const VehicleSettings& s) { return optional_json(s.min_soc_pct); }},
     {"max_a", [](VehicleSettings& s, std::string_view p) { s.max_a = optional_number(p, amps_range, "A"); },
      [](const VehicleSettings& s) { return optional_json(s.max_a); }},
     {"priority",
@@ -271,6 +351,15 @@ Override override_from_json(const json& object, WallTime now) {
 
 void change_setting(Settings& settings, const std::string& name, std::string_view payload) {
     change(site_settings, settings, name, payload);
+}
+
+bool is_setting(std::string_view name) {
+    return std::ranges::any_of(site_settings, [&](const auto& setting) { return name == setting.name; });
+}
+
+json setting_value(const Settings& settings, std::string_view name) {
+    const auto* const setting = std::ranges::find_if(site_settings, [&](const auto& s) { return name == s.name; });
+    return setting == site_settings.end() ? json(nullptr) : setting->show(settings);
 }
 
 void change_charger_setting(Settings& settings, const std::string& charger, const std::string& name,

@@ -24,6 +24,12 @@ void change_vehicle_setting(Settings& settings, const std::string& vehicle, cons
 /// Sets or clears an override; `charger` none: for all. Clearing for all clears those of single chargers too.
 void change_override(Settings& settings, const std::optional<std::string>& charger, std::optional<Override> order);
 
+/// Whether the site has a setting of that name.
+bool is_setting(std::string_view name);
+
+/// As settings_to_json shows it; null for an unknown name.
+nlohmann::json setting_value(const Settings& settings, std::string_view name);
+
 /// All settings as one object: what is published and kept. Overrides are left out (see overrides_to_json).
 nlohmann::json settings_to_json(const Settings& settings);
 

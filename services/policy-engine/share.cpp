@@ -122,7 +122,14 @@ Limit shortage(const Budget& budget, const Claim& claim, double amps) {
     if (budget.line_unknown && claim.target_a + amps > claim.minimum_a + tolerance) {
         return Limit::house_unknown;
     }
-    return amps * claim.ampere_w > budget.import_w + tolerance ? Limit::import_cap : Limit::none;
+    const double watts = amps * claim.ampere_w;
+    if (watts > budget.import_w + tolerance) {
+        return budget.import_name;
+    }
+    if (watts > budget.total_w + tolerance) {
+        return Limit::dimming;
+    }
+    return claim.kind == Wish::Kind::firm && watts > budget.firm_w + tolerance ? Limit::grid_maximum : Limit::none;
 }
 
 void take(Budget& budget, const Claim& claim, double amps) {
@@ -133,6 +140,8 @@ void take(Budget& budget, const Claim& claim, double amps) {
         }
     }
     budget.import_w -= amps * claim.ampere_w;
+    budget.total_w -= amps * claim.ampere_w;
+    budget.firm_w -= amps * claim.ampere_w;
 }
 
 std::vector<std::size_t> serving_order(const std::vector<Claim>& claims) {

@@ -15,6 +15,9 @@ struct Budget {
     std::array<double, 3> line_a{unlimited, unlimited, unlimited};  ///< Per house phase.
     bool line_unknown = false;                                      ///< The fuse cannot be checked now.
     double import_w = unlimited;                                    ///< Power, sun and import together.
+    Limit import_name = Limit::import_cap;                          ///< Which limit that is.
+    double total_w = unlimited;                                     ///< Power of all chargers.
+    double firm_w = unlimited;                                      ///< As import_w, for what does not follow the sun.
 };
 
 /// One charger on its way through a decision.
@@ -24,6 +27,7 @@ struct Claim {
     int priority = 0;  ///< Larger first.
     int turn = 0;      ///< Order inside a priority; smaller first.
     double minimum_a = 6;
+    double low_a = 0;  ///< The car itself can be told to take less than the minimum, down to this; 0: it cannot.
     double cap_a = 0;  ///< Of its own limits, and of what was ordered.
     Limit cap_name = Limit::none;
     double ampere_w = 230;  ///< Watts per ampere: phases × volts.

@@ -59,17 +59,30 @@ void take_in_line_rooms(const SiteConfig& config, const Site& site, Instant time
     }
 }
 
+// Where nobody meters the grid it follows from sun, house and battery; `drawn_w`: by the chargers at that time.
+std::optional<double> grid_of(const SiteConfig& config, const Site& site, double drawn_w) {
+    if (site.grid_w || !site.pv_w) {
+        return site.grid_w;
+    }
+    const auto house_w =
+        !site.house_w && config.assumed_house_w ? std::optional(*config.assumed_house_w + drawn_w) : site.house_w;
+    return house_w ? std::optional(*house_w - *site.pv_w - site.battery_w.value_or(0)) : std::nullopt;
+}
+
 }  // namespace
 
 void take_in_site(const Config& config, const Settings& settings, const Inputs& inputs,
                   const std::vector<Claim>& claims, Memory& memory) {
-    if (!inputs.site || !inputs.site->grid_w) {
+    memory.grid_w.reset();
+    if (!inputs.site) {
         return;
     }
-    const Site& site = *inputs.site;
+    Site site = *inputs.site;
     memory.battery_seen = memory.battery_seen || site.battery_w.has_value();
     const Instant time = site.measured_at - config.site.meter_delay;
     const double drawn_w = drawn_w_at(time, claims, memory);
+    site.grid_w = grid_of(config.site, site, drawn_w);
+    memory.grid_w = site.grid_w;
     const auto available = available_w(config.site, settings, site, drawn_w, memory.battery_seen);
     if (!available) {
         return;
@@ -89,6 +102,7 @@ void take_in_site(const Config& config, const Settings& settings, const Inputs& 
 
 void account_sessions(const Settings& settings, const Inputs& inputs, const std::vector<Claim>& claims,
                       std::optional<double> grid_w, Duration elapsed, Memory& memory) {
+    const TariffPrices prices = prices_in_force(settings, inputs);
     double total_w = 0;
     for (std::size_t i = 0; i < claims.size(); ++i) {
         total_w += inputs.chargers[i].drawn_a.value_or(0) * claims[i].ampere_w;
@@ -96,7 +110,7 @@ void account_sessions(const Settings& settings, const Inputs& inputs, const std:
     for (std::size_t i = 0; i < claims.size() && total_w > 0; ++i) {
         const double own_w = inputs.chargers[i].drawn_a.value_or(0) * claims[i].ampere_w;
         const auto own_grid_w = grid_w ? std::optional(*grid_w * own_w / total_w) : std::nullopt;
-        account(memory.chargers[i].session, own_w, own_grid_w, std::min(elapsed, longest_accounted), settings);
+        account(memory.chargers[i].session, own_w, own_grid_w, std::min(elapsed, longest_accounted), prices);
     }
 }
 

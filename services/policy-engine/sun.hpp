@@ -6,13 +6,6 @@
 
 namespace policy_engine {
 
-/// A place on Earth; north and east are positive.
-struct Place {
-    double latitude_deg = 0;   ///< −90 to 90
-    double longitude_deg = 0;  ///< −180 to 180
-    bool operator==(const Place&) const = default;
-};
-
 /// When the sun comes up and goes down around one noon.
 struct SunTimes {
     std::optional<WallTime> rise;  ///< None: up since before the midnight before that noon, or not up at all.

@@ -28,20 +28,28 @@ std::optional<double> mean_voltage(const PerPhase& voltages) {
 }  // namespace
 
 double grid_weight(const Settings& settings) {
+    return grid_weight(settings, {settings.import_price, settings.export_price, std::nullopt});
+}
+
+double grid_weight(const Settings& settings, const TariffPrices& prices) {
     constexpr double lightest = 0.1;
     constexpr double heaviest = 10;
     if (settings.grid_weight) {
         return *settings.grid_weight;
     }
-    if (!settings.import_price || !settings.export_price) {
+    if (!prices.import_price || !prices.export_price) {
         return 1;
     }
-    return *settings.export_price <= 0
-               ? heaviest
-               : std::clamp(*settings.import_price / *settings.export_price, lightest, heaviest);
+    return *prices.export_price <= 0 ? heaviest
+                                     : std::clamp(*prices.import_price / *prices.export_price, lightest, heaviest);
 }
 
 double round_up_from(double weight) { return weight / (1 + weight); }
+
+bool boosts(const SiteConfig& config, const Settings& settings, const Site& site) {
+    return settings.battery_boost_until_pct && config.battery_max_w && site.battery_soc_pct && site.battery_w &&
+           *site.battery_soc_pct > *settings.battery_boost_until_pct;
+}
 
 std::optional<double> available_w(const SiteConfig& config, const Settings& settings, const Site& site,
                                   double chargers_drawn_w, bool battery_expected) {
@@ -52,7 +60,10 @@ std::optional<double> available_w(const SiteConfig& config, const Settings& sett
     // A battery whose charge is unknown is taken as not yet full.
     const bool battery_first = settings.battery_priority == BatteryPriority::battery_first &&
                                site.battery_soc_pct.value_or(0) < settings.battery_first_until_pct;
-    const double taken_from_battery_w = battery_first ? std::max(battery_w, 0.0) : battery_w;
+    double taken_from_battery_w = battery_first ? std::max(battery_w, 0.0) : battery_w;
+    if (boosts(config, settings, site)) {
+        taken_from_battery_w = battery_w - *config.battery_max_w;
+    }
     const double drawn_w = config.chargers_inside_meter ? chargers_drawn_w : 0;
     return drawn_w - *site.grid_w - taken_from_battery_w - settings.reserve_w;
 }

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "contract/messages.hpp"
+#include "policy-engine/plan_types.hpp"
+#include "policy-engine/rules.hpp"
 #include "scheduling/scheduler.hpp"
 
 /// The words the decision is made of. Everything here is a plain value: what decides reads no clock, no topic, no file.
@@ -34,7 +36,7 @@ inline constexpr Duration settling_time = std::chrono::seconds(20);
 /// Stands for the age of what happened before anything was known.
 inline constexpr Duration long_ago = std::chrono::hours(24);
 
-enum class Mode { off, solar, min_solar, fast, scheduled };
+enum class Mode { off, solar, min_solar, fast, scheduled, rules };
 
 /// `off`, `solar`, ...: the words of the contract.
 const char* name_of(Mode mode);
@@ -53,6 +55,10 @@ enum class Limit {
     house_unknown,  ///< A main fuse is configured but the phase currents are not known.
     import_cap,     ///< `import_cap_w`
     stale_data,
+    quarter_hour,  ///< `quarter_hour_w`: mean import of each quarter of an hour.
+    dimming,       ///< `dim_w`: the grid operator's limit for all chargers together.
+    grid_maximum,  ///< `grid_max_a`: import for what does not follow the sun.
+    rule,          ///< `max_a` of the active rule.
 };
 
 /// Name as published; nullptr for none.
@@ -72,6 +78,15 @@ enum class Reason {
     fast,
     scheduled,
     outside_schedule,
+    rule_off,             ///< The active rule.
+    rule_amps,            ///< The same.
+    rule_max,             ///< The same.
+    no_rule,              ///< Mode `rules`, and none matches.
+    plan,                 ///< A plan charges now.
+    plan_late,            ///< The same, whatever it costs.
+    cheap,                ///< The price is at most `cheap_price`.
+    minimum_charge,       ///< The car is below its `min_soc_pct`.
+    not_allowed,          ///< The car may not charge here.
     surplus,              ///< Follows the surplus.
     minimum,              ///< min_solar without surplus for more.
     no_surplus,           ///< Off, and nothing points to a start.
@@ -94,12 +109,34 @@ const char* name_of(Reason reason);
 
 enum class BatteryPriority { car_first, battery_first };
 
+/// What mode `rules` does outside the schedule by its default rules (features notes 2.2).
+enum class NonScheduledAction {
+    fixed,  ///< Sun by day, `non_scheduled_a` otherwise.
+    none,   ///< `non_scheduled_a` at all times.
+    solar   ///< Sun at all times.
+};
+
+/// A place on Earth; north and east are positive.
+struct Place {
+    double latitude_deg = 0;   ///< −90 to 90
+    double longitude_deg = 0;  ///< −180 to 180
+    bool operator==(const Place&) const = default;
+};
+
+/// A power limit for a time.
+struct TimedLimit {
+    double limit_w = 0;
+    std::optional<WallTime> until;  ///< None: until it is cleared.
+    bool operator==(const TimedLimit&) const = default;
+};
+
 /// Weekly window in local civil time; `end` at or before `start` means the next day.
 struct ScheduleWindow {
     unsigned days = 0x7F;  ///< Bit 0 Monday … bit 6 Sunday: the day the window begins.
     int start_min = 0;     ///< Minutes after midnight.
     int end_min = 0;
     std::optional<double> amps;  ///< None: as much as the limits allow.
+    bool flexible = false;       ///< Begins only when what the car still needs takes until `end`, where that is known.
     bool operator==(const ScheduleWindow&) const = default;
 };
 
@@ -125,6 +162,7 @@ struct VehicleSettings {
     std::string alias;
     std::optional<double> max_a;
     std::optional<int> priority;
+    std::optional<double> min_soc_pct;  ///< Below, it charges at once, from wherever.
     bool enabled = true;
     bool operator==(const VehicleSettings&) const = default;
 };
@@ -147,7 +185,22 @@ struct Settings {
     int max_starts_per_day = 12;
     double rotation_s = 1800;  ///< How long one of several equal chargers keeps its turn while others wait.
     bool stop_by_vehicle = true;
+    double top_up_a = 0;           ///< So much of the minimum current the grid may add where the sun does not reach it.
+    bool top_up_starts = false;    ///< It may also start a charge, not only keep one.
+    double hour_resume_solar = 0;  ///< Mode rules: no sun before this hour of the day.
+    NonScheduledAction non_scheduled_action = NonScheduledAction::fixed;
+    double non_scheduled_a = 0;                ///< Below 5: none.
+    std::optional<double> cheap_price;         ///< Up to this import price everything charges at full current.
+    std::optional<double> quarter_hour_w;      ///< Most mean import of any quarter of an hour by the clock.
+    std::optional<double> grid_max_a;          ///< Most import per phase for what does not follow the sun.
+    std::optional<TimedLimit> dimming;         ///< Of all chargers together.
+    std::optional<double> battery_buffer_pct;  ///< From this charge on the battery may keep a charge at its minimum.
+    std::optional<double> battery_start_pct;   ///< From this charge on it may also start one.
+    std::optional<double> battery_boost_until_pct;  ///< Down to this charge the battery is emptied into the car.
+    bool battery_protect = true;  ///< Asks for the battery to be held while a car charges from the grid.
+    bool guests = true;           ///< Cars whose VIN is none of the configured ones may charge.
     std::vector<ScheduleWindow> schedule;
+    std::vector<PlanGoal> plans;
     std::optional<Override> override_order;
     std::vector<ChargerSettings> chargers;  ///< Sorted by id.
     std::vector<VehicleSettings> vehicles;  ///< Sorted by alias.
@@ -161,6 +214,9 @@ struct SiteConfig {
     std::optional<double> wiring_max_a;  ///< Sum over all chargers; twc-bus's own limit applies as well.
     bool chargers_inside_meter = true;   ///< The grid meter sees what the chargers draw.
     Duration meter_delay{0};             ///< By how much the grid meter lags beyond the age it reports.
+    std::optional<Place> place;
+    std::optional<double> assumed_house_w;  ///< Where only the sun is measured: what the house takes without chargers.
+    std::optional<double> battery_max_w;    ///< What the home battery can give.
     bool operator==(const SiteConfig&) const = default;
 };
 
@@ -180,7 +236,20 @@ struct VehicleConfig {
     std::optional<int> priority;
     std::optional<double> max_a;
     std::optional<int> phases;  ///< Phases of the car's own charger, if fewer than the unit's.
+    std::string group;          ///< Empty: none.
+    std::optional<double> battery_kwh;
+    std::optional<double> low_a;  ///< Lowest current that the car itself can be told; below what a charger can.
     bool operator==(const VehicleConfig&) const = default;
+};
+
+/// What the cars of a group have in common, unless their own entry says otherwise.
+struct VehicleGroup {
+    std::string name;
+    std::optional<int> priority;
+    std::optional<double> max_a;
+    std::optional<double> min_soc_pct;
+    bool allowed = true;
+    bool operator==(const VehicleGroup&) const = default;
 };
 
 /// Start and stop by the value of charging at the minimum current (see start_stop.hpp).
@@ -204,6 +273,8 @@ struct Config {
     SiteConfig site;
     std::vector<ChargerConfig> chargers;
     std::vector<VehicleConfig> vehicles;
+    std::vector<VehicleGroup> groups;
+    RuleSet rules{.list = default_rules()};
     ValueRule value;
     StaleLimits stale;
     Duration raise_hold = std::chrono::seconds(3);  ///< How long more surplus must last before it is used.
@@ -340,6 +411,17 @@ struct Session {
     double cost = 0;  ///< Import at its price plus the feed-in that was given up; 0 without prices.
 };
 
+/// A goal that a charger pursues.
+struct PlanProgress {
+    PlanGoal goal;
+    WallTime deadline{};
+    double charged_kwh = 0;  ///< From the wall, since it is pursued.
+    double needed_kwh = 0;   ///< Still.
+    Plan plan;
+    std::optional<Instant> planned_at;
+    std::optional<WallTime> running_since;  ///< Since when it has had the car charge without a break.
+};
+
 /// How a stop through the vehicle stands.
 enum class StopStep { none, asked, failed };
 
@@ -363,11 +445,14 @@ struct ChargerMemory {
     Instant stop_asked_at{};
     std::optional<Instant> start_asked_at;
     int start_attempts = 0;
+    double vehicle_a = 0;  ///< Current the car itself was told to draw; 0: none.
+    Instant vehicle_a_at{};
     std::optional<bool> plugged;
     Instant plugged_changed_at{};
     std::string vehicle;  ///< Alias of the matched vehicle; empty: none.
     double vehicle_confidence = 0;
     Session session;
+    std::optional<PlanProgress> plan;  ///< Of the goal that concerns it; none: there is none.
 };
 
 /// What a sample of the grid leaves to the chargers together.
@@ -383,6 +468,7 @@ struct Memory {
     int local_day = 0;
     std::optional<Instant> site_at;  ///< When the newest sample with a usable grid power was true.
     Instant sample_at{};             ///< When that sample was first looked at.
+    std::optional<double> grid_w;    ///< By the present sample, measured or from sun and house.
     bool battery_seen = false;
     double available_w = 0;  ///< For all chargers together, by the newest sample.
     History<SiteRoom> room;
@@ -397,12 +483,23 @@ struct Memory {
         Instant changed_at{};
     };
     std::vector<VehiclePlug> vehicles;  ///< Sorted by alias.
+    struct VehicleLimit {
+        std::string alias;
+        double before_pct = 0;   ///< To set back.
+        double applied_pct = 0;  ///< What a rule asked for.
+        Instant asked_at{};
+    };
+    std::vector<VehicleLimit> vehicle_limits;
+    RuleMemory rules;
+    std::int64_t quarter = 0;  ///< Number of the quarter of an hour that `quarter_import_ws` counts.
+    double quarter_import_ws = 0;
 };
 
 /// Wanted of a vehicle: `vehicle/<alias>/command/<command>/set`.
 struct VehicleCommand {
     std::string alias;
-    std::string command;  ///< charge_start, charge_stop
+    std::string command;  ///< charge_start, charge_stop, set_amps, set_limit
+    double value = 1;
     bool operator==(const VehicleCommand&) const = default;
 };
 
@@ -417,12 +514,25 @@ struct ChargerDecision {
     int priority = 0;
     double max_a = 0;
     std::string vehicle;
+    std::string rule;      ///< Of the reasons that speak of one.
     bool warning = false;  ///< Deserves a person's attention.
+};
+
+/// To be called because of a rule.
+struct WebhookCall {
+    std::string url;
+    std::string event;  ///< enter, start, stop, exit
+    std::string rule;
+    std::string charger;  ///< Of start and stop.
+    bool operator==(const WebhookCall&) const = default;
 };
 
 struct Decision {
     std::vector<ChargerDecision> chargers;  ///< In the order of the inputs.
     std::vector<VehicleCommand> commands;
+    std::vector<WebhookCall> webhooks;
+    std::string rule;                 ///< The active rule; empty: none.
+    bool battery_hold = false;        ///< The home battery should not discharge: a car charges from the grid.
     std::optional<double> surplus_w;  ///< Available to all chargers together.
     Memory memory;
 };

@@ -15,12 +15,6 @@ constexpr Duration same_moment = 120s;
 constexpr double same_current_a = 2;
 constexpr double telling_current_a = 3;
 
-bool equal_ignoring_case(const std::string& a, const std::string& b) {
-    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; };
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return upper(x) == upper(y); });
-}
-
 std::string vin_of(const Config& config, const Vehicle& vehicle) {
     if (vehicle.vin && !vehicle.vin->empty()) {
         return *vehicle.vin;
@@ -55,7 +49,7 @@ double confidence(const Config& config, const Charger& charger, const ChargerMem
                   const Memory::VehiclePlug& plug, const Candidates& candidates) {
     const std::string vin = vin_of(config, vehicle);
     if (charger.vin && !charger.vin->empty() && !vin.empty()) {
-        return equal_ignoring_case(*charger.vin, vin) ? 1.0 : 0.0;
+        return same_vin(*charger.vin, vin) ? 1.0 : 0.0;
     }
     if (!could_be_here(vehicle)) {
         return 0;
@@ -128,6 +122,17 @@ void match_charger(const Config& config, const Inputs& inputs, const Candidates&
 }
 
 }  // namespace
+
+bool is_vin(const std::string& text) {
+    constexpr std::size_t vin_length = 17;  // ISO 3779
+    return text.size() == vin_length && text.find_first_not_of('0') != std::string::npos;
+}
+
+bool same_vin(const std::string& a, const std::string& b) {
+    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; };
+    return a.size() == b.size() && !a.empty() &&
+           std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return upper(x) == upper(y); });
+}
 
 void match_vehicles(const Config& config, const Inputs& inputs, Memory& memory) {
     if (inputs.vehicles.empty()) {

@@ -3,22 +3,32 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <optional>
+#include <string>
 
 #include "scheduling/scheduler.hpp"
 
-/// The machine's time zone for the length of a test.
+/// The machine's time zone for the length of a test, or of a part of it.
 class LocalZone {
 public:
     explicit LocalZone(const char* name) {
-        setenv("TZ", name, 1);  // NOLINT(concurrency-mt-unsafe): a test has one thread
-        tzset();
+        if (const char* before = std::getenv("TZ")) {  // NOLINT(concurrency-mt-unsafe): a test has one thread
+            before_ = before;
+        }
+        change_to(name);
     }
     LocalZone(const LocalZone&) = delete;
     LocalZone& operator=(const LocalZone&) = delete;
-    ~LocalZone() {
-        unsetenv("TZ");  // NOLINT(concurrency-mt-unsafe): as above
+    ~LocalZone() { change_to(before_ ? before_->c_str() : nullptr); }
+
+private:
+    static void change_to(const char* name) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): as above
+        name != nullptr ? setenv("TZ", name, 1) : unsetenv("TZ");
         tzset();
     }
+
+    std::optional<std::string> before_;
 };
 
 inline scheduling::WallTime utc(int year, int month, int day, int hour = 0, int minute = 0, int second = 0) {

@@ -50,7 +50,7 @@ struct World {
                              messaging::Publication{topics.service_status("policy-engine"), "offline", true, 1});
         environment = std::make_unique<service::Environment>(
             service::Environment{loop, workers, *bus, topics, "policy-engine", true});
-        engine = std::make_unique<policy_engine::PolicyEngine>(config, *environment);
+        engine = std::make_unique<policy_engine::PolicyEngine>(config, *environment, make_http_client);
         loop.run_for(std::chrono::milliseconds(10));
     }
 
@@ -151,6 +151,7 @@ struct World {
         return newest;
     }
 
+    policy_engine::MakeHttpClient make_http_client;
     std::map<std::string, double> drawn_a;  ///< Of the cars of `live`.
     TemporaryFolder folder;
     policy_engine::ServiceConfig config;

@@ -246,7 +246,7 @@ struct SimulatedStack::Policy {
                                                                  "state_file: {}/policy-engine.json\n",
                                                                  named_vehicles(stack.options_.units), stack.folder_),
                                                      policy_engine::read_config),
-                  client.environment) {}
+                  client.environment, {}) {}
 
     static std::string named_vehicles(int count) {
         std::string yaml;
