@@ -18,6 +18,7 @@ constexpr std::array<const char*, 4> strategy_names{"cheapest", "co2", "latest",
 constexpr std::array<const char*, 5> state_names{"reached", "waiting", "charging", "late", "overrun"};
 
 constexpr Duration shortest_run = 10min;
+constexpr Duration shortest_planned_run = 20min;
 constexpr Duration shortest_pause = 20min;
 constexpr double worth_a_pause = 0.05;  // of the mean price: by less it does not leave a running hour
 constexpr Duration smallest_reserve = 10min;
@@ -259,7 +260,7 @@ std::optional<std::size_t> find_sliver(const Segments& segments, bool running) {
         ++runs;
         const std::size_t end = end_of_run(segments, i);
         const bool may_be_short = (running && i == 0) || end == segments.size();
-        if (!sliver && !may_be_short && segments[end - 1].end - segments[i].start < shortest_run) {
+        if (!sliver && !may_be_short && segments[end - 1].end - segments[i].start < shortest_planned_run) {
             sliver = i;
         }
     }
@@ -298,6 +299,68 @@ void mend_slivers(Segments& segments, PlanStrategy strategy, bool running) {
             return;
         }
         segments = std::move(mended);
+    }
+}
+
+// The first pause between two runs that is hardly worth it: from its first segment to one past its last.
+std::optional<std::pair<std::size_t, std::size_t>> find_short_pause(const Segments& segments) {
+    for (std::size_t i = 1; i < segments.size(); ++i) {
+        if (segments[i].chosen || !segments[i - 1].chosen) {
+            continue;
+        }
+        std::size_t end = i;
+        while (end < segments.size() && !segments[end].chosen) {
+            ++end;
+        }
+        if (end < segments.size() && segments[end].start - segments[i].start < shortest_pause) {
+            return std::pair(i, end);
+        }
+    }
+    return std::nullopt;
+}
+
+// Takes away a segment at the end of a run, or what is not needed of it.
+double shed(Segments& segments, std::size_t index, double spare_kwh) {
+    const double extra_kwh = segments[index].extra_kwh();
+    if (extra_kwh <= spare_kwh + smallest_kwh) {
+        segments[index].chosen = false;
+        return spare_kwh - extra_kwh;
+    }
+    const bool at_front = is_chosen(segments, index + 1);
+    const auto part = from_seconds(seconds(segments[index].length()) * spare_kwh / extra_kwh);
+    const Segment whole = segments[index];
+    const bool cut = split(segments, index, at_front ? whole.start + part : whole.end - part);
+    segments[cut && !at_front ? index + 1 : index].chosen = false;
+    return 0;
+}
+
+// Shortens runs at their dearest ends; what is running keeps its beginning.
+void shorten_runs(Segments& segments, double spare_kwh, PlanStrategy strategy, bool running) {
+    while (spare_kwh > smallest_kwh) {
+        std::optional<std::size_t> worst;
+        for (std::size_t i = running ? 1 : 0; i < segments.size(); ++i) {
+            const bool inside = i > 0 && segments[i - 1].chosen && is_chosen(segments, i + 1);
+            if (segments[i].chosen && segments[i].is_candidate() && !inside &&
+                (!worst || rank(segments[*worst], strategy) < rank(segments[i], strategy))) {
+                worst = i;
+            }
+        }
+        if (!worst) {
+            return;
+        }
+        spare_kwh = shed(segments, *worst, spare_kwh);
+    }
+}
+
+// Charges on through short pauses, and ends earlier or begins later for it.
+void mend_pauses(Segments& segments, PlanStrategy strategy, bool running) {
+    while (const auto pause = find_short_pause(segments)) {
+        double added_kwh = 0;
+        for (std::size_t i = pause->first; i < pause->second; ++i) {
+            segments[i].chosen = true;
+            added_kwh += segments[i].extra_kwh();
+        }
+        shorten_runs(segments, added_kwh, strategy, running);
     }
 }
 
@@ -465,7 +528,9 @@ void choose_hours(Plan& plan, const ChargeTask& task, const Kept& kept, Segments
     }
     if (strategy != PlanStrategy::continuous) {
         choose_best(segments, need_kwh, strategy, running);
+        mend_pauses(segments, strategy, running);
         mend_slivers(segments, strategy, running);
+        mend_pauses(segments, strategy, running);
     } else if (need_kwh > smallest_kwh) {
         choose_window(segments, need_kwh, strategy);
     }

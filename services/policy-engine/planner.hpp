@@ -34,8 +34,8 @@ struct ChargeTask {
 /// - What the sun is expected to give outside the chosen hours needs no hours: `sun_confidence` of the forecast less
 ///   the house, where that is enough for the minimum current. In chosen hours, sun costs what feeding it in would earn.
 /// - Once running: for at least 10 min, and on through hours that cost no more than 5 % of the mean price above better
-///   ones, and through pauses of less than 20 min; `continuous` until the end. No run is planned that is shorter than
-///   10 min, unless nothing else is left.
+///   ones; `continuous` until the end. No run and no pause is planned that is shorter than 20 min, unless nothing else
+///   is left: prices that change every quarter of an hour must not cost a start each.
 ///
 /// With `precondition`, 80 % of what the last part could take is held back for it (it must be enough for a slow car);
 /// `continuous` then means one stretch up to the deadline, as late as is safe.
