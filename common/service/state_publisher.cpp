@@ -103,6 +103,9 @@ void StatePublisher::publish_now() {
 }
 
 void StatePublisher::publish_flat(const std::string& key, const nlohmann::json& value, const FlatValues& before) {
+    if (value.is_array() && !value.empty() && value.front().is_object()) {
+        return;  // a table, such as the slots of a tariff: hundreds of topics that nobody could read
+    }
     if (value.is_structured()) {
         std::size_t index = 0;
         for (const auto& [name, item] : value.items()) {

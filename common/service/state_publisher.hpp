@@ -30,7 +30,8 @@ public:
     StatePublisher(const Environment& environment, std::string snapshot_topic,
                    const std::vector<contract::FieldTraits>& traits, Pace pace = {});
 
-    /// Flat values are scalars: lists become `key/1…`, unknown becomes an empty retained payload.
+    /// Flat values are scalars: lists become `key/1…`, unknown becomes an empty retained payload. Lists of objects are
+    /// in the snapshot alone.
     void update(const nlohmann::json& snapshot);
 
     template <contract::Described Message>

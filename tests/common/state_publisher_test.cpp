@@ -176,6 +176,20 @@ TEST_CASE("state publisher: clear makes the broker forget, and the next state is
     CHECK(w.world.broker.retained("twc/ems/grid_w") == "100.0");
 }
 
+TEST_CASE("state publisher: a list of objects is in the snapshot and on no flat topic") {
+    World w;
+    auto publisher = service::make_state_publisher<contract::TariffState>(w.service.environment, "twc/ems/tariff/state");
+    const auto now = w.world.loop.wall_now();
+
+    publisher.update(contract::TariffState{
+        .import_price = 0.25, .slots = {{.start = now, .end = now + 1h, .import_price = 0.25}}, .quality = "ok"});
+    w.world.loop.run_for(1ms);
+
+    CHECK(w.world.last_json("twc/ems/tariff/state")["slots"].size() == 1);
+    CHECK(w.world.broker.retained("twc/ems/tariff/import_price") == "0.25");
+    CHECK(w.world.sent_on("twc/ems/tariff/slots/1/import_price").empty());
+}
+
 TEST_CASE("state publisher: without flat topics there is only the snapshot") {
     World w;
     w.service.environment.flat_topics = false;
