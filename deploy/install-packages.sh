@@ -17,7 +17,7 @@ packages_of() {
     build)
         echo g++ cmake ninja-build pkg-config libpaho-mqttpp-dev libpaho-mqtt-dev libssl-dev nlohmann-json3-dev \
             libcurl4-openssl-dev libmodbus-dev libspdlog-dev libfmt-dev libyaml-cpp-dev libasio-dev libcpp-httplib-dev \
-            tzdata
+            libpugixml-dev tzdata
         ;;
     run) echo mosquitto mosquitto-clients ;;
     test) echo doctest-dev ser2net ;;
