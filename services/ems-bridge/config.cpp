@@ -8,11 +8,13 @@
 #include <fmt/ranges.h>
 
 #include "contract/topics.hpp"
+#include "ems-bridge/forecasts/forecast_config.hpp"
 #include "ems-bridge/sources/http_source.hpp"
 #include "ems-bridge/sources/modbus_source.hpp"
 #include "ems-bridge/sources/powerwall.hpp"
 #include "ems-bridge/sources/solaredge.hpp"
 #include "ems-bridge/sources/sunspec_source.hpp"
+#include "ems-bridge/tariffs/tariff_config.hpp"
 #include "ems-bridge/template.hpp"
 
 namespace ems_bridge {
@@ -290,6 +292,8 @@ Config read_config(const config::Section& root, const std::filesystem::path& shi
         root.report("sources", "names no source");
     }
     check_together(root, sections, config);
+    config.tariffs = read_tariffs(root.section("tariffs"));
+    config.forecasts = read_forecasts(root.section("forecasts"), config.place);
     return config;
 }
 

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "config/section.hpp"
+#include "ems-bridge/forecasts/forecast.hpp"
 #include "ems-bridge/plausibility.hpp"
 #include "ems-bridge/poller.hpp"
 #include "ems-bridge/program.hpp"
 #include "ems-bridge/site.hpp"
 #include "ems-bridge/sun.hpp"
+#include "ems-bridge/tariffs/tariff.hpp"
 
 namespace ems_bridge {
 
@@ -41,10 +43,12 @@ struct Config {
     std::vector<SourceConfig> sources;
     std::optional<Place> place;
     PlausibleLimits limits;
+    std::vector<TariffConfig> tariffs;
+    std::vector<ForecastConfig> forecasts;
 };
 
-/// Keys: `site` {latitude, longitude, main_fuse_a}, `templates_folder`, `sources`. `shipped`: where the templates
-/// are that come with the service.
+/// Keys: `site` {latitude, longitude, main_fuse_a}, `templates_folder`, `sources`, `tariffs`, `forecasts`. `shipped`:
+/// where the templates are that come with the service.
 Config read_config(const config::Section& root, const std::filesystem::path& shipped);
 
 }  // namespace ems_bridge

@@ -30,7 +30,9 @@ EmsBridge::EmsBridge(Config config, service::Environment& environment, Io& io)
       site_publisher_(
           service::make_state_publisher<contract::SitePower>(environment, environment.topics.ems_state(), site_pace)),
       scope_(environment.loop),
-      expiry_(environment.loop) {
+      expiry_(environment.loop),
+      prices_(config_.tariffs, environment, io.http),
+      forecasts_(config_.forecasts, environment, io.http) {
     site_publisher_.refresh_with([this] { return site_state(); });
     for (const auto& source : config_.sources) {
         start(sources_.emplace_back(source, config_.limits), io);
@@ -310,6 +312,8 @@ nlohmann::json EmsBridge::source_state(const Running& source) const {
 
 void EmsBridge::add_metrics(nlohmann::json& metrics) const {
     metrics["pictures"] = pictures_;
+    metrics["tariffs"] = prices_.metrics();
+    metrics["forecasts"] = forecasts_.metrics();
     auto& sources = metrics["sources"] = nlohmann::json::object();
     for (const auto& source : sources_) {
         auto& entry = sources[source.config.member.name];

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "ems-bridge/config.hpp"
+#include "ems-bridge/forecasts/forecast_desk.hpp"
 #include "ems-bridge/mqtt_feed.hpp"
 #include "ems-bridge/poller.hpp"
 #include "ems-bridge/site.hpp"
+#include "ems-bridge/tariffs/price_desk.hpp"
 #include "service/environment.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
@@ -19,7 +21,8 @@
 namespace ems_bridge {
 
 /// Publishes `ems/state`, one picture of the site's power, and `ems/source/<name>/state` for each source; listens to
-/// `ems/input/+/set`. A new sample that changes the picture is published in the same turn of the loop.
+/// `ems/input/+/set`. A new sample that changes the picture is published in the same turn of the loop. Prices and
+/// forecasts have desks of their own.
 class EmsBridge {
 public:
     /// `environment` and `io` outlive the bridge.
@@ -82,6 +85,8 @@ private:
     service::StatePublisher site_publisher_;
     scheduling::TaskScope scope_;
     scheduling::Timer expiry_;
+    PriceDesk prices_;
+    ForecastDesk forecasts_;
 };
 
 }  // namespace ems_bridge

@@ -12,22 +12,6 @@
 
 namespace ems_bridge {
 
-const char* name_of(ErrorKind kind) {
-    switch (kind) {
-        case ErrorKind::transport:
-            return "transport";
-        case ErrorKind::malformed:
-            return "malformed";
-        case ErrorKind::device:
-            return "device";
-        case ErrorKind::login:
-            return "login";
-        case ErrorKind::rate_limited:
-            return "rate_limited";
-    }
-    return "unknown";
-}
-
 namespace {
 
 using Clock = std::chrono::steady_clock;

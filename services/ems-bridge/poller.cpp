@@ -4,30 +4,6 @@
 
 namespace ems_bridge {
 
-namespace {
-
-struct Failure {
-    ErrorKind kind;
-    std::string what;
-    std::optional<std::chrono::milliseconds> not_before;
-};
-
-Failure describe(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const SourceError& source_error) {
-        return {source_error.kind(), source_error.what(), source_error.not_before()};
-    } catch (const http::TransportError& transport_error) {
-        return {ErrorKind::transport, transport_error.what(), {}};
-    } catch (const std::exception& other) {
-        return {ErrorKind::malformed, other.what(), {}};
-    } catch (...) {
-        return {ErrorKind::malformed, "unknown error", {}};
-    }
-}
-
-}  // namespace
-
 std::chrono::milliseconds pause_after(int failures, const Cadence& cadence) {
     const auto longest = std::max(cadence.longest_pause, cadence.interval);
     auto pause = cadence.interval;

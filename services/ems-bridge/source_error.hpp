@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -32,5 +33,15 @@ private:
     ErrorKind kind_;
     std::optional<std::chrono::milliseconds> not_before_;
 };
+
+/// A failure as it is counted, shown and waited for.
+struct Failure {
+    ErrorKind kind{};
+    std::string what;
+    std::optional<std::chrono::milliseconds> not_before;
+};
+
+/// Any exception: a SourceError as it says itself, a TransportError as `transport`, all others as `malformed`.
+Failure describe(const std::exception_ptr& error);
 
 }  // namespace ems_bridge

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -124,6 +126,24 @@ private:
         FakeHttp& server_;
     };
 };
+
+/// The process's time zone, put back at the end of the test. Central Europe by its POSIX rule, so that no zone database
+/// is needed.
+class Zone {
+public:
+    explicit Zone(const char* name = "CET-1CEST,M3.5.0,M10.5.0/3") {
+        setenv("TZ", name, 1);
+        tzset();
+    }
+    Zone(const Zone&) = delete;
+    Zone& operator=(const Zone&) = delete;
+    ~Zone() {
+        unsetenv("TZ");
+        tzset();
+    }
+};
+
+inline contract::WallTime at(const char* time) { return contract::parse_timestamp(time).value(); }
 
 /// The mapping of a YAML text; throws ConfigError.
 inline mapping::Mapping mapping_of(const std::string& yaml) {
