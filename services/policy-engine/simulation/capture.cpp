@@ -18,8 +18,8 @@ using contract::Invalid;
 using namespace std::chrono_literals;
 
 constexpr double joule_per_kwh = 3.6e6;
-constexpr std::size_t longest_line = 1U << 20U;
-constexpr std::size_t longest_recording_s = 31U * 86400U;
+constexpr std::size_t longest_line = 1UL << 20U;
+constexpr std::size_t longest_recording_s = 31UL * 86400UL;
 constexpr std::size_t most_problems = 10;
 constexpr double usual_voltage_v = 230;
 // What the broker kept from long ago arrives first; its time stamp gives it away.
