@@ -1,6 +1,5 @@
 #include "policy-engine/simulation/scenario.hpp"
 
-#include <ctime>
 #include <fstream>
 
 #include <doctest/doctest.h>
@@ -74,6 +73,23 @@ TEST_CASE("scenario: everything is read") {
     CHECK(scenario.battery->max_discharge_w == 4000);
     CHECK(scenario.currency == "EUR");
     CHECK(scenario.prices.size() == 2);
+}
+
+TEST_CASE("scenario: the one in the README can be used") {
+    std::ifstream readme(SOURCE_DIR "/services/policy-engine/README.md");
+    std::string text;
+    for (std::string line; std::getline(readme, line);) {
+        const bool begins = line.starts_with("    day:");
+        if (begins || (!text.empty() && line.starts_with("    "))) {
+            text += line.substr(4) + "\n";
+        } else if (!text.empty()) {
+            break;
+        }
+    }
+    const auto scenario = read(text);
+    CHECK(scenario.chargers.at(0).setup.car.linked);
+    CHECK(scenario.prices.size() == 2);
+    CHECK(scenario.battery.has_value());
 }
 
 TEST_CASE("scenario: a misspelt key is refused in each section") {
