@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -51,7 +52,8 @@ constexpr std::array<Colour, 14> colours{{{"sun", "#f5b301", "#f5b301"},
                                           {"car5", "#57534e", "#d6d3d1"},
                                           {"none", "#eef1f4", "#232a33"}}};
 
-// Reasons, by what they mean to the owner: amber takes sun, orange holds on, blue obeys, grey waits, red is trouble.
+// Reasons, by what they mean to the owner (one without a colour of its own is slate): amber takes sun, orange holds on,
+// blue obeys, grey waits, red is trouble.
 constexpr std::array<Colour, 27> reason_colours{{{"mode_off", "#cbd5e1", "#475569"},
                                                  {"disabled", "#cbd5e1", "#475569"},
                                                  {"offline", "#b91c1c", "#ef4444"},
@@ -100,7 +102,7 @@ std::string style() {
         ".title{{font-size:22px;font-weight:600}}.head{{font-weight:600}}.soft{{fill:#66727f}}"
         ".end{{text-anchor:end}}.mid{{text-anchor:middle}}"
         ".ground{{fill:#ffffff}}.grid{{stroke:#e3e8ed;stroke-width:1}}.zero{{stroke:#9aa5b1;stroke-width:1}}"
-        ".area{{fill-opacity:.85}}.pale{{fill-opacity:.28}}"
+        ".r{{fill:#8b8fa3}}.area{{fill-opacity:.85}}.pale{{fill-opacity:.28}}"
         ".line{{fill:none;stroke-width:2;stroke-linejoin:round}}{}"
         "@media(prefers-color-scheme:dark){{text{{fill:#e4e9ee}}.soft{{fill:#9aa7b4}}.ground{{fill:#14191f}}"
         ".grid{{stroke:#2a323b}}.zero{{stroke:#66727f}}{}}}"
@@ -226,7 +228,7 @@ void Chart::title() {
     figures += fmt::format("  ·  house {:.1f} kWh  ·  imported {:.1f} kWh  ·  exported {:.1f} kWh", run_.house_kwh,
                            run_.import_kwh, run_.export_kwh);
     if (const auto cost = cars.cost.value(); cost && cars.cost.known_kwh > 0) {
-        figures += fmt::format("  ·  charging cost {:.2f} {}", *cost, run_.currency);
+        figures += fmt::format("  ·  charging cost {:.2f}{}{}", *cost, run_.currency.empty() ? "" : " ", run_.currency);
     }
     text(left, y_, figures, "soft");
 }
@@ -341,6 +343,9 @@ void Chart::curve(const Panel& panel, const OptionalSeries& series, const std::s
             fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", begins ? "M" : "L", x_of_point(i),
                            panel.y(*series[i]));
         }
+    }
+    if (!series.empty() && series.back()) {
+        fmt::format_to(std::back_inserter(path), "H{:.1f}", right);
     }
     add(fmt::format(R"(<path class="line {}" d="{}"/>)", classes, path));
 }
@@ -464,12 +469,12 @@ void Chart::band(const ChargerRun& charger, std::set<Reason>& used) {
         while (next + 1 < charger.reasons.size() && charger.reasons[next].span.end <= begin) {
             ++next;
         }
-        std::array<std::size_t, reason_colours.size()> lengths{};
+        std::map<Reason, std::size_t> lengths;
         for (std::size_t i = next; i < charger.reasons.size() && charger.reasons[i].span.begin < end; ++i) {
             const auto& [span, reason] = charger.reasons[i];
-            lengths.at(static_cast<std::size_t>(reason)) += std::min(end, span.end) - std::max(begin, span.begin);
+            lengths[reason] += std::min(end, span.end) - std::max(begin, span.begin);
         }
-        return static_cast<Reason>(std::ranges::max_element(lengths) - lengths.begin());
+        return std::ranges::max_element(lengths, {}, [](const auto& item) { return item.second; })->first;
     };
     for (std::size_t begin = 0; begin < pixels;) {
         const Reason reason = reason_at(begin);
@@ -482,7 +487,7 @@ void Chart::band(const ChargerRun& charger, std::set<Reason>& used) {
         };
         used.insert(reason);
         add(fmt::format(
-            R"(<rect class="r-{}" x="{}" y="{:.1f}" width="{}" height="{}"><title>{} to {}: {}</title></rect>)",
+            R"(<rect class="r r-{}" x="{}" y="{:.1f}" width="{}" height="{}"><title>{} to {}: {}</title></rect>)",
             name_of(reason), left + static_cast<double>(begin), y_, end - begin, band_height, clock(begin), clock(end),
             xml_text(words_for(reason))));
         begin = end;
@@ -513,7 +518,7 @@ void Chart::reason_keys(const std::set<Reason>& used) {
     std::set<std::string> said;
     for (const Reason reason : used) {
         if (said.insert(words_for(reason)).second) {
-            entries.push_back({fmt::format("r-{}", name_of(reason)), words_for(reason)});
+            entries.push_back({fmt::format("r r-{}", name_of(reason)), words_for(reason)});
         }
     }
     keys("", entries);

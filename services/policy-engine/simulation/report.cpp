@@ -27,6 +27,39 @@ constexpr int minutes_per_day = 24 * 60;
 // More chargers than fit side by side are shown below each other.
 constexpr std::size_t chargers_per_table = 4;
 
+struct Words {
+    Reason reason;
+    const char* words;
+};
+
+constexpr std::array<Words, 27> reason_words{{{Reason::mode_off, "switched off"},
+                                              {Reason::disabled, "disabled by settings"},
+                                              {Reason::offline, "charger does not answer"},
+                                              {Reason::other_master, "another master decides"},
+                                              {Reason::fault, "charger reports a fault"},
+                                              {Reason::not_plugged, "no car"},
+                                              {Reason::override_off, "override: off"},
+                                              {Reason::override_amps, "override: amps"},
+                                              {Reason::override_max, "override: maximum"},
+                                              {Reason::fast, "fast charging"},
+                                              {Reason::scheduled, "inside the schedule"},
+                                              {Reason::outside_schedule, "outside the schedule"},
+                                              {Reason::surplus, "follows the sun"},
+                                              {Reason::minimum, "at the minimum"},
+                                              {Reason::no_surplus, "waits for sun"},
+                                              {Reason::starting_soon, "about to start"},
+                                              {Reason::riding_out, "rides out a cloud"},
+                                              {Reason::minimum_on_time, "shortest charge"},
+                                              {Reason::minimum_off_time, "shortest pause"},
+                                              {Reason::start_budget, "starts used up"},
+                                              {Reason::waits_for_turn, "waits for its turn"},
+                                              {Reason::no_room, "a limit leaves too little"},
+                                              {Reason::stale_hold, "old measurements"},
+                                              {Reason::stale_minimum, "old measurements"},
+                                              {Reason::stale_stop, "old measurements"},
+                                              {Reason::stopping_by_vehicle, "stopped through the car"},
+                                              {Reason::stop_without_vehicle, "stopped at the charger"}}};
+
 double rounded(double value, double digits = 1000) { return std::round(value * digits) / digits; }
 
 json rounded_or_null(const std::optional<double>& value, double digits = 1000) {
@@ -273,61 +306,8 @@ std::string period_text(const SiteRun& run) {
 }
 
 const char* words_for(Reason reason) {
-    switch (reason) {
-        case Reason::mode_off:
-            return "switched off";
-        case Reason::disabled:
-            return "disabled by settings";
-        case Reason::offline:
-            return "charger does not answer";
-        case Reason::other_master:
-            return "another master decides";
-        case Reason::fault:
-            return "charger reports a fault";
-        case Reason::not_plugged:
-            return "no car";
-        case Reason::override_off:
-            return "override: off";
-        case Reason::override_amps:
-            return "override: amps";
-        case Reason::override_max:
-            return "override: maximum";
-        case Reason::fast:
-            return "fast charging";
-        case Reason::scheduled:
-            return "inside the schedule";
-        case Reason::outside_schedule:
-            return "outside the schedule";
-        case Reason::surplus:
-            return "follows the sun";
-        case Reason::minimum:
-            return "at the minimum";
-        case Reason::no_surplus:
-            return "waits for sun";
-        case Reason::starting_soon:
-            return "about to start";
-        case Reason::riding_out:
-            return "rides out a cloud";
-        case Reason::minimum_on_time:
-            return "shortest charge";
-        case Reason::minimum_off_time:
-            return "shortest pause";
-        case Reason::start_budget:
-            return "starts used up";
-        case Reason::waits_for_turn:
-            return "waits for its turn";
-        case Reason::no_room:
-            return "a limit leaves too little";
-        case Reason::stale_hold:
-        case Reason::stale_minimum:
-        case Reason::stale_stop:
-            return "old measurements";
-        case Reason::stopping_by_vehicle:
-            return "stopped through the car";
-        case Reason::stop_without_vehicle:
-            return "stopped at the charger";
-    }
-    return name_of(reason);
+    const auto* const found = std::ranges::find(reason_words, reason, &Words::reason);
+    return found == reason_words.end() ? name_of(reason) : found->words;
 }
 
 std::string text_report(const SiteRun& run) {

@@ -23,7 +23,7 @@ std::string date_text(WallTime time);
 /// `00:00 to 24:00` of one day, else with both dates.
 std::string period_text(const SiteRun& run);
 
-/// What a person calls the reason: `follows the sun`.
+/// What a person calls the reason: `follows the sun`. Its name where there are no better words.
 const char* words_for(Reason reason);
 
 }  // namespace policy_engine::simulation
