@@ -56,41 +56,49 @@ private:
     std::string text_until(char end) {
         std::string text;
         while (!rest_.empty() && rest_.front() != end) {
-            if (rest_.front() == '<' || (rest_.front() >= 0 && rest_.front() < ' ' && rest_.front() != '\n')) {
+            const char next = rest_.front();
+            if (next == '<' || (next >= 0 && next < ' ' && next != '\n')) {
                 fail("a character that must not be there");
             }
-            text += rest_.front() == '&' ? entity() : std::string(1, rest_.front());
-            rest_.remove_prefix(text.back() == ';' && rest_.empty() ? 0 : 1);
+            if (next == '&') {
+                text += entity();
+            } else {
+                text += next;
+                rest_.remove_prefix(1);
+            }
         }
         return text;
     }
-    // Leaves the closing semicolon in front.
-    std::string entity() {
+    char entity() {
         for (const auto& [code, meaning] :
-             {std::pair{"&amp;", "&"}, {"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&#39;", "'"}}) {
+             {std::pair{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&#39;", '\''}}) {
             if (rest_.starts_with(code)) {
-                rest_.remove_prefix(std::string_view(code).size() - 1);
+                rest_.remove_prefix(std::string_view(code).size());
                 return meaning;
             }
         }
         fail("an unknown entity");
     }
-    void element() {
-        expect("<");
-        Element read{.name = name()};
+    std::string attribute_name() {
+        const auto equals = std::min(rest_.size(), rest_.find('='));
+        std::string word(rest_.substr(0, equals));
+        rest_.remove_prefix(equals);
+        return word;
+    }
+    void attributes_of(Element& read) {
         for (skip_space(); !rest_.empty() && rest_.front() != '>' && rest_.front() != '/'; skip_space()) {
-            const std::string key = [&] {
-                const auto equals = rest_.find('=');
-                std::string word(rest_.substr(0, equals));
-                rest_.remove_prefix(std::min(rest_.size(), equals));
-                return word;
-            }();
+            const std::string key = attribute_name();
             expect("=\"");
             if (!read.attributes.emplace(key, text_until('"')).second) {
                 fail("an attribute twice");
             }
             expect("\"");
         }
+    }
+    void element() {
+        expect("<");
+        Element read{.name = name()};
+        attributes_of(read);
         const std::size_t place = elements_.size();
         elements_.push_back(read);
         if (rest_.starts_with("/>")) {
@@ -161,26 +169,15 @@ double number(const Element& element, const std::string& attribute) {
 class Zone {
 public:
     explicit Zone(const char* name) {
-        const char* const before = std::getenv("TZ");
-        before_ = before == nullptr ? "" : before;
-        had_ = before != nullptr;
-        set(name);
+        setenv("TZ", name, 1);
+        tzset();
     }
     Zone(const Zone&) = delete;
     Zone& operator=(const Zone&) = delete;
-    ~Zone() { set(had_ ? before_.c_str() : nullptr); }
-
-private:
-    static void set(const char* name) {
-        if (name == nullptr) {
-            unsetenv("TZ");
-        } else {
-            setenv("TZ", name, 1);
-        }
+    ~Zone() {
+        unsetenv("TZ");
         tzset();
     }
-    std::string before_;
-    bool had_ = false;
 };
 
 }  // namespace

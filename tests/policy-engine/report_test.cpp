@@ -72,6 +72,17 @@ TEST_CASE("report: the text fits a terminal and says what the run says") {
     }
 }
 
+TEST_CASE("report: long remarks are wrapped, and nothing of them is lost") {
+    auto run = sunny_run(1, false);
+    run.remarks = {"a word " + std::string(250, 'x') + " and some more words that come after it", "short"};
+    const auto text = text_report(run);
+    for (const auto& line : lines_of(text)) {
+        CHECK(line.size() <= 100);
+    }
+    CHECK(std::ranges::count(text, 'x') >= 250);
+    CHECK(text.find("it\n  short\n") != std::string::npos);
+}
+
 TEST_CASE("report: what is not there is not shown, what is not known is a dash") {
     auto run = sunny_run(1, false);
     CHECK(text_report(run).find("battery charged") == std::string::npos);

@@ -208,13 +208,31 @@ std::string reasons_table(const SiteRun& run) {
     return text;
 }
 
+// At blanks where there are any; what follows stands a little further in.
+std::string wrapped(std::string_view words) {
+    std::string text;
+    std::string indent = "  ";
+    while (!words.empty()) {
+        const std::size_t room = columns - indent.size();
+        std::size_t length = words.size();
+        if (length > room) {
+            const auto blank = words.rfind(' ', room);
+            length = blank == std::string_view::npos || blank == 0 ? room : blank;
+        }
+        text += indent + std::string(words.substr(0, length)) + "\n";
+        words.remove_prefix(std::min(words.size(), length + (words.substr(length).starts_with(' ') ? 1 : 0)));
+        indent = "    ";
+    }
+    return text;
+}
+
 std::string remarks(const SiteRun& run) {
     if (run.remarks.empty()) {
         return "";
     }
     std::string text = heading("Good to know");
     for (const auto& remark : run.remarks) {
-        text += fmt::format("  {}\n", remark);
+        text += wrapped(remark);
     }
     return text;
 }

@@ -13,7 +13,7 @@ namespace policy_engine::simulation {
 
 struct SiteDay {
     WallTime start{};                 ///< Of `seconds[0]`; a whole second.
-    std::vector<SiteSecond> seconds;  ///< With a battery only where a recorded one is to be replayed.
+    std::vector<SiteSecond> seconds;  ///< At least one; with a battery only where a recorded one is to be replayed.
     Tariff tariff;
     std::string currency;              ///< Empty: not known.
     std::vector<std::string> remarks;  ///< What a reader of the results must know of the day.
