@@ -86,6 +86,8 @@ TEST_CASE("capture: a line that is none says what was expected") {
     CHECK(contains(line_problem("twc/ems/state {}"), "mosquitto_sub -t 'twc/#' -F '%U %t %p'"));
     CHECK(contains(line_problem("}"), "expected time, topic and payload"));
     CHECK(contains(line_problem("1e99 a b"), "is not a time"));
+    CHECK(contains(line_problem("+0100 a b"), "is not a time"));
+    CHECK(contains(line_problem("Z+0100 a b"), "is not a time"));
     CHECK(contains(line_problem("-5 a b"), "is not a time"));
     CHECK(contains(line_problem("2026-06-01T12:00:00 a b"), "is not a time"));
     CHECK(contains(line_problem("{\"tst\":1"), "JSON"));

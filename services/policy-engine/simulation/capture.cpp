@@ -51,8 +51,9 @@ std::optional<WallTime> epoch_time(double seconds_since_1970) {
 std::optional<WallTime> iso_time(std::string_view text) {
     std::string plain(text);
     const auto sign = plain.find_last_of("+-");
-    if (sign != std::string::npos && plain.size() == sign + 5 &&
-        std::ranges::all_of(plain.substr(sign + 1), is_digit)) {
+    const bool bare_offset = sign != std::string::npos && sign > 0 && plain.size() == sign + 5 &&
+                             std::ranges::all_of(plain.substr(sign + 1), is_digit);
+    if (bare_offset) {
         plain.insert(sign + 3, ":");
         if (plain[sign - 1] == 'Z') {
             plain.erase(sign - 1, 1);
