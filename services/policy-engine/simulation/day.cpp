@@ -20,67 +20,127 @@ namespace {
 constexpr double joule_per_kwh = 3.6e6;
 constexpr const char* charger_id = "car";
 
-constexpr int transport_s = 2;
 constexpr int start_s = 10;
 constexpr double rise_a_per_s = 1;
 constexpr double fall_a_per_s = 3;
 constexpr int quarter_hour_s = 900;
 constexpr double longest_trace_s = 366.0 * 86400;
 
-class Car {
+/// Regulates by the grid power of a second ago.
+class Battery {
 public:
-    explicit Car(double min_a) : min_a_(min_a) {}
+    explicit Battery(const HomeBattery& model)
+        : model_(model), content_j_(model.capacity_kwh * joule_per_kwh * model.soc_pct / 100) {}
 
-    /// One second passes under this offer; gives the current drawn at its end.
-    double step(double offered_a) {
-        const double arrived_a = on_its_way_[place_];
-        on_its_way_[place_] = offered_a;
-        place_ = (place_ + 1) % on_its_way_.size();
-        if (arrived_a < min_a_) {
-            powered_s_ = 0;
-            drawn_a_ = std::max(0.0, drawn_a_ - fall_a_per_s);
-            return drawn_a_;
-        }
-        if (++powered_s_ < start_s && drawn_a_ == 0) {
-            return 0;
-        }
-        drawn_a_ = arrived_a > drawn_a_ ? std::min(arrived_a, std::max(drawn_a_ + rise_a_per_s, rise_a_per_s))
-                                        : std::max(arrived_a, drawn_a_ - fall_a_per_s);
-        return drawn_a_;
+    /// One second in which house and car take `rest_w` more than the sun gives.
+    void step(double rest_w) {
+        constexpr double share_a_second = 0.6;
+        const double free_j = model_.capacity_kwh * joule_per_kwh - content_j_;
+        power_w_ = std::clamp(power_w_ + share_a_second * grid_w_, -std::min(model_.max_power_w, free_j),
+                              std::min(model_.max_power_w, content_j_));
+        content_j_ -= power_w_;
+        grid_w_ = rest_w - power_w_;
     }
 
+    double power_w() const { return power_w_; }  ///< + discharge
+    double grid_w() const { return grid_w_; }    ///< + import
+    double content_kwh() const { return content_j_ / joule_per_kwh; }
+    double soc_pct() const { return std::round(100 * content_kwh() / model_.capacity_kwh); }
+
 private:
-    double min_a_;
-    std::array<double, transport_s> on_its_way_{};
-    std::size_t place_ = 0;
-    int powered_s_ = 0;
-    double drawn_a_ = 0;
+    HomeBattery model_;
+    double content_j_;
+    double power_w_ = 0;
+    double grid_w_ = 0;
+};
+
+/// What the house exchanges with the grid: through its battery, if it has one.
+class House {
+public:
+    explicit House(const std::optional<HomeBattery>& battery) {
+        if (battery) {
+            battery_.emplace(*battery);
+        }
+    }
+
+    void step(double rest_w) {
+        if (battery_) {
+            battery_->step(rest_w);
+        }
+        grid_w_ = battery_ ? battery_->grid_w() : rest_w;
+        imported_j_ += std::max(0.0, grid_w_);
+    }
+
+    double grid_w() const { return grid_w_; }
+    const std::optional<Battery>& battery() const { return battery_; }
+
+    /// Imported, less what the battery holds.
+    double owed_kwh() const { return imported_j_ / joule_per_kwh - (battery_ ? battery_->content_kwh() : 0); }
+
+private:
+    std::optional<Battery> battery_;
+    double grid_w_ = 0;
+    double imported_j_ = 0;
+};
+
+/// The least a house without a car could owe at the end of the day, with a battery that is never late.
+class PromptHouse {
+public:
+    explicit PromptHouse(const HomeBattery& battery)
+        : battery_(battery), content_j_(battery.capacity_kwh * joule_per_kwh * battery.soc_pct / 100) {}
+
+    void step(double rest_w) {
+        const double free_j = battery_.capacity_kwh * joule_per_kwh - content_j_;
+        const double power_w =
+            std::clamp(rest_w, -std::min(battery_.max_power_w, free_j), std::min(battery_.max_power_w, content_j_));
+        content_j_ -= power_w;
+        imported_j_ += std::max(0.0, rest_w - power_w);
+    }
+
+    double owed_kwh() const { return (imported_j_ - content_j_) / joule_per_kwh; }
+
+private:
+    HomeBattery battery_;
+    double content_j_;
+    double imported_j_ = 0;
 };
 
 /// Sums up one second after the other.
 class Meter {
 public:
-    explicit Meter(const DayOptions& options) : options_(options), ampere_w_(options.phases * options.voltage_v) {}
+    explicit Meter(const DayOptions& options)
+        : options_(options),
+          ampere_w_(options.phases * options.voltage_v),
+          house_(options.battery),
+          without_car_(options.battery),
+          prompt_(options.battery.value_or(HomeBattery{})) {}
 
     void count(const Second& second, double drawn_a, double offered_a) {
         const double car_w = drawn_a * ampere_w_;
-        const double surplus_w = second.pv_w - second.load_w;
-        const double grid_w = car_w - surplus_w;
-        const double imported_w = std::min(car_w, std::max(0.0, grid_w));
-        metrics_.surplus_kwh += std::max(0.0, surplus_w) / joule_per_kwh;
-        metrics_.grid_kwh += imported_w / joule_per_kwh;
-        metrics_.solar_kwh += (car_w - imported_w) / joule_per_kwh;
-        count_missed(surplus_w, car_w);
+        const double rest_w = second.load_w - second.pv_w;
+        house_.step(rest_w + car_w);
+        without_car_.step(rest_w);
+        if (options_.battery) {
+            prompt_.step(rest_w);
+        }
+        car_j_ += car_w;
+        metrics_.surplus_kwh += std::max(0.0, -without_car_.grid_w()) / joule_per_kwh;
+        count_missed(std::max(0.0, -without_car_.grid_w()), car_w);
         count_switching(drawn_a, offered_a);
-        count_deviation(grid_w, drawn_a);
-        count_limits(grid_w, offered_a);
+        count_deviation(house_.grid_w(), drawn_a);
+        count_limits(house_.grid_w(), offered_a);
     }
+
+    const House& house() const { return house_; }
 
     Metrics finish() {
         if (charging_s_ > 0) {
             metrics_.rmse_w = std::sqrt(square_sum_ / charging_s_);
             metrics_.mae_w = absolute_sum_ / charging_s_;
         }
+        metrics_.grid_kwh = house_.owed_kwh() - without_car_.owed_kwh();
+        metrics_.solar_kwh = car_j_ / joule_per_kwh - metrics_.grid_kwh;
+        metrics_.battery_lag_kwh = options_.battery ? without_car_.owed_kwh() - prompt_.owed_kwh() : 0;
         metrics_.net_kwh =
             metrics_.solar_kwh - options_.grid_weight * metrics_.grid_kwh - options_.start_cost_kwh * metrics_.starts;
         metrics_.cost = metrics_.grid_kwh * options_.import_price + metrics_.solar_kwh * options_.export_price;
@@ -90,9 +150,11 @@ public:
 private:
     void count_missed(double surplus_w, double car_w) {
         const double most_w = options_.max_a * ampere_w_;
-        const double could_w = std::clamp(surplus_w, 0.0, most_w);
-        metrics_.exported_kwh += std::max(0.0, could_w - car_w) / joule_per_kwh;
-        metrics_.bound_relaxed_kwh += could_w / joule_per_kwh;
+        const double could_w = std::min(surplus_w, most_w);
+        const double exported_w = std::max(0.0, -house_.grid_w());
+        metrics_.exported_kwh += std::min(exported_w, std::max(0.0, most_w - car_w)) / joule_per_kwh;
+        // A battery carries what is exported at one time to another.
+        metrics_.bound_relaxed_kwh += (options_.battery ? surplus_w : could_w) / joule_per_kwh;
         metrics_.bound_no_import_kwh += (could_w >= options_.min_a * ampere_w_ ? could_w : 0) / joule_per_kwh;
     }
 
@@ -129,6 +191,10 @@ private:
     const DayOptions& options_;
     double ampere_w_;
     Metrics metrics_;
+    House house_;
+    House without_car_;
+    PromptHouse prompt_;
+    double car_j_ = 0;
     bool was_drawing_ = false;
     double last_offer_a_ = 0;
     double charging_s_ = 0;
@@ -206,17 +272,44 @@ std::vector<Second> read_trace(std::istream& text, const std::string& name) {
     return day;
 }
 
+double Car::step(double offered_a) {
+    constexpr double tolerance = 1e-9;
+    const double arrived_a = std::floor(on_its_way_[place_] + tolerance);
+    on_its_way_[place_] = offered_a;
+    place_ = (place_ + 1) % on_its_way_.size();
+    if (arrived_a < min_a_) {
+        powered_s_ = 0;
+        drawn_a_ = std::max(0.0, drawn_a_ - fall_a_per_s);
+        return drawn_a_;
+    }
+    if (++powered_s_ < start_s && drawn_a_ == 0) {
+        return 0;
+    }
+    drawn_a_ = arrived_a > drawn_a_ ? std::min(arrived_a, drawn_a_ + rise_a_per_s)
+                                    : std::max(arrived_a, drawn_a_ - fall_a_per_s);
+    return drawn_a_;
+}
+
 Metrics run_day(const std::vector<Second>& day, const DayOptions& options, const Law& law) {
     Car car(options.min_a);
     Meter meter(options);
     const double ampere_w = options.phases * options.voltage_v;
     double drawn_a = 0;
-    double grid_w = day.empty() ? 0 : day.front().load_w - day.front().pv_w;
+    double rise_w = 0;
+    Observation seen;
     for (std::size_t t = 0; t < day.size(); ++t) {
-        const double offered_a =
-            law({.t_s = static_cast<double>(t), .grid_w = grid_w, .pv_w = day[t].pv_w, .drawn_a = drawn_a});
-        grid_w = day[t].load_w - day[t].pv_w + drawn_a * ampere_w;
+        seen.t_s = static_cast<double>(t);
+        seen.pv_w = day[t].pv_w;
+        seen.drawn_a = drawn_a;
+        // Sampled before the car moved.
+        seen.grid_w = t == 0 ? day[t].load_w - day[t].pv_w : meter.house().grid_w() - rise_w;
+        if (const auto& battery = meter.house().battery()) {
+            seen.battery_w = battery->power_w();
+            seen.battery_soc_pct = battery->soc_pct();
+        }
+        const double offered_a = law(seen);
         drawn_a = car.step(offered_a);
+        rise_w = (drawn_a - seen.drawn_a) * ampere_w;
         meter.count(day[t], drawn_a, offered_a);
     }
     return meter.finish();
@@ -268,6 +361,8 @@ Law engine_law(const ServiceConfig& config, const DayOptions& options) {
         inputs.local_day = static_cast<int>(seen.t_s / seconds_per_day);
         inputs.site->measured_at = inputs.now - std::chrono::seconds(1);
         inputs.site->grid_w = seen.grid_w;
+        inputs.site->battery_w = seen.battery_w;
+        inputs.site->battery_soc_pct = seen.battery_soc_pct;
         inputs.chargers.front().received_at = inputs.now;
         inputs.chargers.front().drawn_a = seen.drawn_a;
         Decision decision = decide(state->config.core, state->config.defaults, inputs, std::move(state->memory));
