@@ -23,7 +23,9 @@ public:
         // Some head room, so that a car that draws a little less is not ratcheted down.
         constexpr double head_room_a = 2;
         const double used_a = std::min(seen.drawn_a + head_room_a, offer_a_);
-        const double target_a = std::max(0.0, used_a - seen.grid_w / (options_.phases * options_.voltage_v));
+        // What a home battery takes is the car's, what it gives is not.
+        const double grid_w = seen.grid_w + seen.battery_w.value_or(0);
+        const double target_a = std::max(0.0, used_a - grid_w / (options_.phases * options_.voltage_v));
         offer_a_ = offer_a_ > 0 ? while_on(target_a, seen.t_s) : while_off(target_a, seen);
         return offer_a_;
     }

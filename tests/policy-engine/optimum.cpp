@@ -11,6 +11,8 @@ namespace {
 using policy_engine::simulation::DayOptions;
 
 constexpr double joule_per_kwh = 3.6e6;
+// One charge of the simulated car passes 1, 2, 3, 4, 5 A for a second each, and 3 or at most 5 and 2 A on its way down.
+constexpr double ramp_as = 22;
 
 // The best value of one second of charging, over all whole currents.
 double best_kwh(double surplus_w, const DayOptions& options) {
@@ -62,6 +64,16 @@ Optimum optimum(const std::vector<policy_engine::simulation::Second>& day, const
     }
     improve(off[length], on[length], 0, 0);
     return {off[length].value, off[length].starts};
+}
+
+double upper_bound_kwh(const std::vector<policy_engine::simulation::Second>& day, const DayOptions& options) {
+    if (options.battery) {
+        const auto idle = run_day(day, options, [](const auto&) { return 0.0; });
+        return std::max(0.0, idle.surplus_kwh + options.grid_weight * idle.battery_lag_kwh - options.start_cost_kwh);
+    }
+    DayOptions ramped = options;
+    ramped.start_cost_kwh -= ramp_as * options.phases * options.voltage_v / joule_per_kwh;
+    return optimum(day, ramped, {.min_on_s = 1, .min_off_s = 1}).net_kwh;
 }
 
 }  // namespace study
