@@ -13,15 +13,22 @@ using namespace std::chrono_literals;
 constexpr Duration shortest_charge = 60s;
 // A gap in the samples says nothing about the sun in between.
 constexpr Duration longest_step = 60s;
-// What a fresh start is worth: enough to sit out a passing cloud, not enough for a mistaken start to last.
-constexpr double value_at_start = 0.3;
+// What a start counts on at most, in minimum powers; and how far shade sets it back: how deep the last cloud was says
+// nothing about the sun behind it.
+constexpr double best_sun = 1.7;
+constexpr double deepest_shade = -0.5;
 
-// How far back the kind of sky is judged, what counts as one of passing clouds and as a grey one, and how long a stop
-// takes under the latter: found on synthetic days (README, "What it earns").
+// What sitting out a cloud may cost at this power for `stop_memory` is about what a stop and a new start cost: wear,
+// and the sun of a minute.
+constexpr double cloud_cost_w = 750;
+// How far back the kind of sky is judged; with so much of that time in the sun, it does not come back, or surely does;
+// and how much patience is left in the former case.
 constexpr Duration sky_memory = 1h;
-constexpr double broken_sky = 0.3;
-constexpr double grey_sky = -0.3;
-constexpr Duration grey_stop_memory = 30s;
+constexpr double grey_sky = 0.15;
+constexpr double broken_sky = 0.5;
+constexpr double grey_patience = 0.05;
+// How much dearer the last start of the day is than the first.
+constexpr double last_start_stretch = 20;
 
 double faded(double average, double value, Duration elapsed, Duration memory) {
     return value + (average - value) * std::exp(-seconds(elapsed) / seconds(memory));
@@ -37,17 +44,18 @@ std::optional<double> time_to_reach(double average, double value, double level, 
     return seconds(memory) * std::log(distance_now / distance_then);
 }
 
-// The fewer starts are left today, the more a stop costs.
-Duration stop_memory(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory) {
+// What sitting out a cloud may cost now, as energy from the sun. The fewer starts are left today, the more a stop
+// costs: but only where it would be followed by a start.
+double patience_j(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory) {
     const double hope = std::clamp((memory.sky - grey_sky) / (broken_sky - grey_sky), 0.0, 1.0);
-    const Duration least = std::min(grey_stop_memory, rule.stop_memory);
     const double used = std::min(1.0, memory.starts_today / static_cast<double>(settings.max_starts_per_day));
-    const double stretch = 1 + 2 * used * used;
-    return std::chrono::duration_cast<Duration>((least + (rule.stop_memory - least) * hope) * stretch);
+    return cloud_cost_w * seconds(rule.stop_memory) * (grey_patience + hope * (1 + last_start_stretch * used * used));
 }
 
 StartStop while_off(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
-                    const StartStopInputs& inputs, double value) {
+                    const StartStopInputs& inputs, double value_now) {
+    const double value = inputs.surplus_w >= inputs.minimum_w ? std::min(inputs.surplus_w / inputs.minimum_w, best_sun)
+                                                              : std::max(value_now, deepest_shade);
     const double average = faded(memory.value, value, std::min(inputs.elapsed, longest_step), rule.start_memory);
     StartStop result{.on = false, .value = average};
     const Duration rest = from_seconds(settings.min_off_s) - inputs.stopped_for;
@@ -69,17 +77,19 @@ StartStop while_off(const ValueRule& rule, const Settings& settings, const Charg
         result.reason = Reason::minimum_off_time;
         result.countdown_s = seconds(rest);
     } else {
-        result = {.on = true, .value = std::max(average, value_at_start), .reason = Reason::surplus};
+        result = {.on = true, .value = 1, .reason = Reason::surplus};
     }
     return result;
 }
 
 StartStop while_on(const ValueRule& rule, const Settings& settings, const ChargerMemory& memory,
                    const StartStopInputs& inputs, double value) {
-    const Duration patience = stop_memory(rule, settings, memory);
-    const double average = faded(memory.value, value, std::min(inputs.elapsed, longest_step), patience);
-    StartStop result{.on = true, .value = average, .reason = Reason::surplus};
-    const bool wants_stop = average < 0 || (inputs.displaced && value < 0);
+    const double patience = patience_j(rule, settings, memory);
+    const double gain_w = value * inputs.minimum_w;
+    const double left =
+        std::min(1.0, memory.value + gain_w * seconds(std::min(inputs.elapsed, longest_step)) / patience);
+    StartStop result{.on = true, .value = left, .reason = Reason::surplus};
+    const bool wants_stop = left < 0 || (inputs.displaced && value < 0);
     const Duration least = std::max(from_seconds(settings.min_on_s), shortest_charge);
     const bool too_early = memory.drawing && inputs.drawing_for < least;
     if (wants_stop && !too_early) {
@@ -87,15 +97,12 @@ StartStop while_on(const ValueRule& rule, const Settings& settings, const Charge
     }
     if (wants_stop) {
         // The debt is not carried on: at the end of the minimum time the sky of the moment decides.
-        result.value = std::max(average, -0.01);
+        result.value = std::max(left, -0.01);
         result.reason = Reason::minimum_on_time;
         result.countdown_s = seconds(least - inputs.drawing_for);
     } else if (value < 0) {
         result.reason = Reason::riding_out;
-        result.countdown_s = time_to_reach(average, value, 0, patience);
-        if (result.countdown_s && too_early) {
-            result.countdown_s = std::max(*result.countdown_s, seconds(least - inputs.drawing_for));
-        }
+        result.countdown_s = std::max(left * patience / -gain_w, too_early ? seconds(least - inputs.drawing_for) : 0);
     }
     return result;
 }
@@ -112,7 +119,8 @@ StartStop start_stop(const ValueRule& rule, const Settings& settings, const Char
     const double value = value_of_minimum(inputs.surplus_w, inputs.minimum_w, inputs.grid_weight);
     StartStop result =
         memory.on ? while_on(rule, settings, memory, inputs, value) : while_off(rule, settings, memory, inputs, value);
-    result.sky = faded(memory.sky, value, std::min(inputs.elapsed, longest_step), sky_memory);
+    const double sunny = inputs.surplus_w >= inputs.minimum_w ? 1 : 0;
+    result.sky = faded(memory.sky, sunny, std::min(inputs.elapsed, longest_step), sky_memory);
     return result;
 }
 

@@ -255,7 +255,7 @@ struct VehicleGroup {
 /// Start and stop by the value of charging at the minimum current (see start_stop.hpp).
 struct ValueRule {
     Duration start_memory = std::chrono::seconds(60);
-    Duration stop_memory = std::chrono::seconds(480);
+    Duration stop_memory = std::chrono::seconds(480);  ///< How long a cloud is sat out that costs 750 W.
     double start_level = 0.4;
     bool operator==(const ValueRule&) const = default;
 };
@@ -432,7 +432,7 @@ struct ChargerMemory {
     Instant target_changed_at{};
     bool on = false;          ///< The solar rule wants it to charge.
     double value = 0;         ///< Memory of the value rule.
-    double sky = 1;           ///< Mean value of the last hour or so; 1 until known.
+    double sky = 1;           ///< Share of the last hour or so in which the sun did for the minimum; 1 until known.
     bool drawing = false;     ///< By measured current.
     Instant drawing_since{};  ///< Of `drawing` being as it is.
     bool has_drawn = false;   ///< `drawing` has been true once, so that `drawing_since` means a stop.
