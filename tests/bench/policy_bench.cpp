@@ -149,26 +149,29 @@ void print(const Cell& cell, bool days) {
     std::cout << "\n";
 }
 
-/// One line for every cell in which another law earns as much; true if there is none and the optimum is one.
+/// One line for every cell in which another law earns as much. True if the optimum is one on every day.
 bool judge(const std::vector<Cell>& cells) {
     int won = 0;
+    int level_cells = 0;
     bool bounded = true;
     for (const auto& cell : cells) {
         const auto best = std::max_element(cell.sums.begin() + 1, cell.sums.end(),
                                            [](const Sums& a, const Sums& b) { return a.net_kwh < b.net_kwh; });
+        const auto count = static_cast<double>(cell.days.size());
         if (cell.sums[0].net_kwh > best->net_kwh) {
             ++won;
         } else {
-            const auto count = static_cast<double>(cell.days.size());
-            std::cout << fmt::format("not won: {}: {} {:.2f} kWh, this engine {:.2f}\n", title(cell),
-                                     laws[static_cast<std::size_t>(best - cell.sums.begin())].name,
+            const bool level = cell.sums[0].net_kwh == best->net_kwh;
+            level_cells += level ? 1 : 0;
+            std::cout << fmt::format("{}: {}: {} {:.2f} kWh, this engine {:.2f}\n", level ? "level" : "not won",
+                                     title(cell), laws[static_cast<std::size_t>(best - cell.sums.begin())].name,
                                      best->net_kwh / count, cell.sums[0].net_kwh / count);
         }
         for (const auto& day : cell.days) {
             bounded = bounded && *std::max_element(day.begin(), day.end() - 1) <= day.back() + 1e-9;
         }
     }
-    std::cout << fmt::format("{} of {} cells won; {}\n", won, cells.size(),
+    std::cout << fmt::format("{} of {} cells won, {} level; {}\n", won, cells.size(), level_cells,
                              bounded ? "no law exceeds the optimum on any day" : "THE OPTIMUM IS EXCEEDED");
     return bounded;
 }
