@@ -392,7 +392,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t capacity = 8;  // at one a second: more than any delay that is looked back for
+    static constexpr std::size_t capacity = 64;  // at one or two a second: more than any delay that is looked back for
     struct Entry {
         Instant at{};
         Value value{};
