@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "decision_bench.hpp"
 #include "evcc_like.hpp"
 #include "optimum.hpp"
 #include "peer_laws.hpp"
@@ -26,7 +27,8 @@ using namespace policy_engine::simulation;
 constexpr const char* help =
     "policy-bench: what the law earns, and what deciding costs\n\n"
     "usage: policy-bench [options]            the table of days\n"
-    "       policy-bench --speed              simulated days a second\n\n"
+    "       policy-bench --speed              simulated days a second\n"
+    "       policy-bench --decision           cost of one decision by number of chargers\n\n"
     "  --seeds FIRST-LAST   1-20\n"
     "  --sky NAME           clear, broken or overcast; all\n"
     "  --phases N           1 (6 to 32 A) or 3 (6 to 16 A); both\n"
@@ -45,6 +47,7 @@ struct Options {
     unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
     bool days = false;
     bool speed = false;
+    bool decision = false;
 };
 
 struct NamedLaw {
@@ -240,6 +243,7 @@ void take_seeds(Options& options, std::string_view text) {
 Options parse(int argc, char** argv) {
     Options options;
     const std::map<std::string_view, std::function<void()>> switches{{"--speed", [&] { options.speed = true; }},
+                                                                     {"--decision", [&] { options.decision = true; }},
                                                                      {"--days", [&] { options.days = true; }}};
     const std::map<std::string_view, std::function<void(std::string_view)>> values{
         {"--seeds", [&](std::string_view text) { take_seeds(options, text); }},
@@ -272,6 +276,10 @@ int main(int argc, char** argv) {
         const Options options = parse(argc, argv);
         if (options.speed) {
             run_speed();
+            return 0;
+        }
+        if (options.decision) {
+            study::run_decision_bench();
             return 0;
         }
         return run_table(options) ? 0 : 1;
