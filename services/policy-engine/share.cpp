@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <queue>
 
 namespace policy_engine {
 
@@ -38,14 +40,23 @@ void give_minimum(Claim& claim, Budget& budget) {
     raise(claim, budget, claim.minimum_a);
 }
 
-// One ampere to whoever has least, until nobody can take more. `may_raise` decides and pays.
+// One ampere to whoever has least, until nobody can take more; among equals in the order of `members`. `may_raise`
+// decides and pays.
 template <class MayRaise>
-void level_up(std::vector<Claim>& claims, std::vector<std::size_t>& members, const MayRaise& may_raise) {
-    while (!members.empty()) {
-        const auto least = std::ranges::min_element(
-            members, [&](std::size_t a, std::size_t b) { return claims[a].target_a < claims[b].target_a - tolerance; });
-        if (!may_raise(claims[*least])) {
-            members.erase(least);
+void level_up(std::vector<Claim>& claims, const std::vector<std::size_t>& members, const MayRaise& may_raise) {
+    using Level = std::pair<double, std::size_t>;  // amps, place in `members`
+    std::vector<Level> levels;
+    levels.reserve(members.size());
+    for (std::size_t place = 0; place < members.size(); ++place) {
+        levels.emplace_back(claims[members[place]].target_a, place);
+    }
+    std::priority_queue least(std::greater<>{}, std::move(levels));
+    while (!least.empty()) {
+        const std::size_t place = least.top().second;
+        least.pop();
+        Claim& claim = claims[members[place]];
+        if (may_raise(claim)) {
+            least.emplace(claim.target_a, place);
         }
     }
 }
@@ -61,6 +72,7 @@ void level_up_by_priority(std::vector<Claim>& claims, const std::vector<std::siz
         const bool class_ends = i + 1 == order.size() || claims[order[i + 1]].priority != claims[order[i]].priority;
         if (class_ends) {
             level_up(claims, members, may_raise);
+            members.clear();
         }
     }
 }
