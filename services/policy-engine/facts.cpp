@@ -96,7 +96,7 @@ Value setting_fact(const Circumstances& all, const std::string& name) {
 using All = Circumstances;
 using Text = std::string;
 
-constexpr std::array<FactKind, 38> kinds{{
+constexpr std::array<FactKind, 39> kinds{{
     {"time.hour", [](const All& a, const Text&) { return number(hour_of(civil_time(a.inputs.wall))); }},
     {"time.minute", [](const All& a, const Text&) { return number(civil_time(a.inputs.wall).minute % 60); }},
     {"time.weekday", [](const All& a, const Text&) { return number(civil_time(a.inputs.wall).weekday); }},
@@ -129,6 +129,11 @@ constexpr std::array<FactKind, 38> kinds{{
      }},
     {"schedule.open",
      [](const All& a, const Text&) { return flag(open_window(a.settings.schedule, a.inputs.wall).has_value()); }},
+    {"schedule.other_a",
+     [](const All& a, const Text&) {
+         const bool none = a.settings.non_scheduled_action == NonScheduledAction::none;
+         return number(none ? 0 : a.settings.non_scheduled_a);
+     }},
     {"override.active",
      [](const All& a, const Text&) { return flag(active_override(a.settings, nullptr, a.inputs.wall) != nullptr); }},
     {"chargers.plugged",

@@ -172,8 +172,8 @@ RuleSet read_rules(const config::Section& section) {
         }
         rules = std::move(instead);
     } else {
-        const auto non_scheduled = std::ranges::find(rules, "non_scheduled", &Rule::name);
-        rules.insert(non_scheduled, after.begin(), after.end());
+        const auto non_scheduled_charging = std::ranges::find(rules, "non_scheduled_charging", &Rule::name);
+        rules.insert(non_scheduled_charging, after.begin(), after.end());
         rules.insert(rules.begin() + 1, before.begin(), before.end());
     }
     RuleSet set{.list = std::move(emergency), .emergencies = 0};

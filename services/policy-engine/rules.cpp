@@ -25,15 +25,15 @@ std::vector<Rule> default_rules() {
     using Kind = RuleAction::Kind;
     return {
         {.name = "charge_now", .when = all_of({"override.active == true"}), .action = {.kind = Kind::order}},
-        {.name = "scheduled", .when = all_of({"schedule.open == true"}), .action = {.kind = Kind::schedule}},
+        {.name = "scheduled_charging", .when = all_of({"schedule.open == true"}), .action = {.kind = Kind::schedule}},
         {.name = "track_green_energy",
          .when = all_of({"time.hour >= sun.rise_hour", "time.hour < sun.set_hour",
                          "settings.hour_resume_solar <= time.hour", "settings.non_scheduled_action != none"}),
          .action = {.kind = Kind::solar}},
-        {.name = "non_scheduled",
+        {.name = "non_scheduled_charging",
          .when = all_of({"settings.non_scheduled_action != solar"}),
-         .action = {.kind = Kind::amps, .amps = parse_operand("settings.non_scheduled_a")}},
-        {.name = "track_green_energy_always",
+         .action = {.kind = Kind::amps, .amps = parse_operand("schedule.other_a")}},
+        {.name = "non_scheduled_green",
          .when = all_of({"settings.non_scheduled_action == solar"}),
          .action = {.kind = Kind::solar}},
     };

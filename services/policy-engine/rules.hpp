@@ -58,8 +58,8 @@ struct RuleMemory {
     std::optional<std::size_t> active;
 };
 
-/// The five rules of TWCManager, in its order: charge_now, scheduled, track_green_energy, non_scheduled,
-/// track_green_energy_always (features notes 2.2).
+/// The five rules of TWCManager, in its order: charge_now, scheduled_charging, track_green_energy,
+/// non_scheduled_charging, non_scheduled_green (features notes 2.2).
 std::vector<Rule> default_rules();
 
 /// The first rule that matches or is latched; none. `only_emergencies`: the others are not looked at, and keep their

@@ -87,7 +87,7 @@ ScheduleWindow window_from_json(const nlohmann::json& json) {
         refuse("a window must be an object");
     }
     for (const auto& [key, value] : json.items()) {
-        if (key != "days" && key != "start" && key != "end" && key != "amps") {
+        if (key != "days" && key != "start" && key != "end" && key != "amps" && key != "flexible") {
             refuse(fmt::format("\"{}\" is not a key of a window", key));
         }
     }
@@ -95,6 +95,12 @@ ScheduleWindow window_from_json(const nlohmann::json& json) {
                           .end_min = time_from_json(json, "end") % minutes_per_day};
     if (const auto days = json.find("days"); days != json.end()) {
         window.days = days_from_json(*days);
+    }
+    if (const auto flexible = json.find("flexible"); flexible != json.end()) {
+        if (!flexible->is_boolean()) {
+            refuse("flexible: must be true or false");
+        }
+        window.flexible = flexible->get<bool>();
     }
     if (const auto amps = json.find("amps"); amps != json.end() && !amps->is_null()) {
         if (!amps->is_number() || amps->get<double>() < 5 || amps->get<double>() > contract::charge_current_a.max) {
@@ -237,6 +243,9 @@ nlohmann::json schedule_to_json(const std::vector<ScheduleWindow>& windows) {
         };
         if (window.amps) {
             item["amps"] = *window.amps;
+        }
+        if (window.flexible) {
+            item["flexible"] = true;
         }
         list.push_back(std::move(item));
     }

@@ -54,7 +54,7 @@ OwnCommand non_scheduled_amps(std::string_view payload) {
 }
 
 OwnCommand non_scheduled_action(std::string_view payload) {
-    constexpr std::array<const char*, 3> actions{"fixed", "off", "solar"};
+    constexpr std::array<const char*, 3> actions{"fixed", "none", "solar"};
     const auto number = whole_number(payload);
     if (!is_between(number, 1, 3)) {
         throw service::Rejected("not an action", "1 (fixed amps), 2 (no charging) or 3 (solar)");

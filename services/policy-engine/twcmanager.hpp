@@ -25,7 +25,7 @@ struct OwnCommand {
 ///     chargeNow            "24,3600"   override/set: for every charger (not for their sum), until the time is over
 ///     chargeNowEnd         anything    override/set clear
 ///     nonScheduledAmpsMax  "16"        non_scheduled_a/set 16
-///     nonScheduledAction   "1" "2" "3" non_scheduled_action/set fixed, off, solar
+///     nonScheduledAction   "1" "2" "3" non_scheduled_action/set fixed, none, solar
 ///
 /// `stop` ends TWCManager; that is deliberately not offered here. Throws service::Rejected.
 OwnCommand own_command(std::string_view control, std::string_view payload);

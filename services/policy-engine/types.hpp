@@ -112,7 +112,7 @@ enum class BatteryPriority { car_first, battery_first };
 /// What mode `rules` does outside the schedule by its default rules (features notes 2.2).
 enum class NonScheduledAction {
     fixed,  ///< Sun by day, `non_scheduled_a` otherwise.
-    none,   ///< `non_scheduled_a` at all times.
+    none,   ///< No charging.
     solar   ///< Sun at all times.
 };
 

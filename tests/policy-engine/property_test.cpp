@@ -23,7 +23,7 @@ public:
         for (std::size_t i = 0; i < chargers; ++i) {
             inputs.chargers.push_back({.id = "c" + std::to_string(1000 + i), .plugged = true, .phases = phases});
         }
-        cars_.assign(chargers, simulation::Car(6));
+        cars_.assign(chargers, simulation::EndlessCar(6));
         drawn_a.resize(chargers);
         history_w_.assign(32, 0);
     }
@@ -74,7 +74,7 @@ public:
 
 private:
     int phases_;
-    std::vector<simulation::Car> cars_;
+    std::vector<simulation::EndlessCar> cars_;
     std::vector<double> history_w_;
     std::vector<double> targets_;
 };

@@ -85,14 +85,17 @@ TEST_CASE("rules: the default rules decide as TWCManager's five policies do") {
             for (const bool resumed : {false, true}) {
                 rows.push_back({true, false, day, resumed, action, "charge_now", Reason::override_amps, now_a});
                 rows.push_back({true, true, day, resumed, action, "charge_now", Reason::override_amps, now_a});
-                rows.push_back({false, true, day, resumed, action, "scheduled", Reason::scheduled, window_a});
+                rows.push_back({false, true, day, resumed, action, "scheduled_charging", Reason::scheduled, window_a});
                 if (day && resumed && action != none) {
                     rows.push_back({false, false, true, true, action, "track_green_energy", Reason::no_surplus, 0});
                 } else if (action == solar) {
-                    rows.push_back(
-                        {false, false, day, resumed, action, "track_green_energy_always", Reason::no_surplus, 0});
+                    rows.push_back({false, false, day, resumed, action, "non_scheduled_green", Reason::no_surplus, 0});
+                } else if (action == none) {
+                    // TWCManager's page sets the amps to 0 with this action; here they need not be.
+                    rows.push_back({false, false, day, resumed, action, "non_scheduled_charging", Reason::rule_off, 0});
                 } else {
-                    rows.push_back({false, false, day, resumed, action, "non_scheduled", Reason::rule_amps, other_a});
+                    rows.push_back(
+                        {false, false, day, resumed, action, "non_scheduled_charging", Reason::rule_amps, other_a});
                 }
             }
         }
@@ -129,25 +132,25 @@ TEST_CASE("rules: day ends at sunset to the minute, where the place is known, an
         site.at_hour(hour);
         return site.decide_now().rule;
     };
-    CHECK(rule_at(5.99) == "non_scheduled");
+    CHECK(rule_at(5.99) == "non_scheduled_charging");
     CHECK(rule_at(6.01) == "track_green_energy");
     CHECK(rule_at(19.9) == "track_green_energy");
-    CHECK(rule_at(20.1) == "non_scheduled");
+    CHECK(rule_at(20.1) == "non_scheduled_charging");
     site.config.site.place =
         Place{.latitude_deg = 52.52, .longitude_deg = 13.40};  // Berlin, 1 June: 02:48 to 19:20 UTC
-    CHECK(rule_at(2.7) == "non_scheduled");
+    CHECK(rule_at(2.7) == "non_scheduled_charging");
     CHECK(rule_at(2.95) == "track_green_energy");
     CHECK(rule_at(19.2) == "track_green_energy");
-    CHECK(rule_at(19.45) == "non_scheduled");
+    CHECK(rule_at(19.45) == "non_scheduled_charging");
 }
 
 TEST_CASE("rules: a window across midnight belongs to the day it begins on") {
     Site1 site;
     site.settings.schedule = {{.days = 1U << 6, .start_min = 22 * 60, .end_min = 6 * 60, .amps = 16}};  // from Sunday
     site.at_hour(3);
-    CHECK(site.decide_now().rule == "scheduled");
+    CHECK(site.decide_now().rule == "scheduled_charging");
     site.at_hour(23);
-    CHECK(site.decide_now().rule == "non_scheduled");
+    CHECK(site.decide_now().rule == "non_scheduled_charging");
 }
 
 TEST_CASE("rules: a flexible window opens as late as the car's need allows, and never before its start") {
@@ -194,8 +197,9 @@ TEST_CASE("rules: before and after stand where TWCManager has them, and override
         return found;
     };
     const auto extended = rules_from("  emergency: [{name: e}]\n  before: [{name: b}]\n  after: [{name: a}]\n");
-    CHECK(names(extended) == std::vector<std::string>{"e", "charge_now", "b", "scheduled", "track_green_energy", "a",
-                                                      "non_scheduled", "track_green_energy_always"});
+    CHECK(names(extended) == std::vector<std::string>{"e", "charge_now", "b", "scheduled_charging",
+                                                      "track_green_energy", "a", "non_scheduled_charging",
+                                                      "non_scheduled_green"});
     CHECK(extended.emergencies == 1);
     CHECK(names(rules_from("  override: [{name: one}, {name: two}]\n")) == std::vector<std::string>{"one", "two"});
 
@@ -208,7 +212,7 @@ TEST_CASE("rules: before and after stand where TWCManager has them, and override
 TEST_CASE("rules: a restriction narrows a default rule") {
     Site1 site;
     site.config.rules = rules_from("  adjust: {track_green_energy: {restrict: [ems.battery_soc_pct > 90]}}\n");
-    CHECK(site.decide_now().rule == "non_scheduled");  // unknown is not more than 90
+    CHECK(site.decide_now().rule == "non_scheduled_charging");  // unknown is not more than 90
     site.inputs.site->battery_soc_pct = 95;
     CHECK(site.decide_now().rule == "track_green_energy");
 }
@@ -271,7 +275,7 @@ TEST_CASE("rules: what is wrong in a rule is named with its place") {
     CHECK(problems_of("  before: [{name: r, do: amps, amps: 3}]\n").find("from 5 to 80") != std::string::npos);
     CHECK(problems_of("  before: [{name: r, do: nothing}]\n").find("do") != std::string::npos);
     CHECK(problems_of("  before: [{name: r, wen: []}]\n").find("wen") != std::string::npos);
-    CHECK(problems_of("  before: [{name: scheduled}]\n").find("two rules are named \"scheduled\"") !=
+    CHECK(problems_of("  before: [{name: scheduled_charging}]\n").find("two rules are named \"scheduled_charging\"") !=
           std::string::npos);
     CHECK(problems_of("  adjust: {nightly: {latch_s: 3}}\n").find("not one of the default rules") != std::string::npos);
     CHECK(problems_of("  override: [{name: r}]\n  before: [{name: s}]\n").find("no effect") != std::string::npos);

@@ -276,3 +276,141 @@ TEST_CASE("service: a broker outage and return renews the lease at once") {
     CHECK(world.sent_to("twc/bus/limit/set").size() > before);
     CHECK(world.limit() >= 6);
 }
+
+TEST_CASE("service: a plan is taken, shown, kept over a restart, and charges when it must") {
+    World world;
+    world.hold(500, {{"7744", 0}}, 3);
+    const auto by = contract::format_timestamp(world.loop.wall_now() + 20min);
+    world.send("twc/policy/plan/set", R"({"charger":"7744","energy_kwh":1.5,"by":")" + by + R"("})");
+    CHECK(world.retained("twc/policy/settings").at("plans").size() == 1);
+    world.hold(500, {{"7744", 0}}, 3);
+    CHECK(world.limit() >= 16);  // 1.5 kWh in 20 min cannot wait
+    CHECK(world.reason_code().starts_with("plan"));
+
+    world.stop();
+    world.start();
+    CHECK(world.retained("twc/policy/settings").at("plans").size() == 1);
+    world.send("twc/policy/plan/set", R"({"vehicle":"nobody","soc_pct":80,"by":"07:00"})");
+    CHECK(world.event("command_rejected").at("reason") == "no such vehicle");
+    world.send("twc/policy/plan/set", "clear");
+    CHECK(world.retained("twc/policy/settings").at("plans").empty());
+    world.hold(500, {{"7744", 0}}, 3);
+    CHECK(world.limit() == 0);
+}
+
+TEST_CASE("service: a plan for a state of charge needs the size of the battery") {
+    World world;
+    world.send("twc/vehicle/blue/state", R"({"soc_pct":50,"plugged":true,"at_home":true,"can_command":true})", true);
+    world.send("twc/policy/plan/set", R"({"vehicle":"blue","soc_pct":80,"by":"07:00"})");
+    CHECK(world.event("command_rejected").at("expected").get<std::string>().find("vehicles.blue.battery_kwh") == 0);
+    CHECK(world.retained("twc/policy/settings").at("plans").empty());
+}
+
+TEST_CASE("service: dimming limits all chargers, with an end, and is kept") {
+    World world;
+    world.send("twc/policy/mode/set", "fast");
+    world.hold(500, {{"7744", 0}}, 3);
+    REQUIRE(world.limit() > 20);
+    world.send("twc/policy/dim_w/set", "4200 10m");
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.limit() == 18);
+    CHECK(world.retained("twc/policy/charger/7744/state").at("binding_limit") == "dimming");
+    world.stop();
+    world.start();
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.limit() == 18);
+    world.hold(500, {{"7744", 0}}, 600);
+    CHECK(world.limit() > 20);
+    CHECK(world.retained("twc/policy/settings").at("dim_w").is_null());
+    world.send("twc/policy/dim_w/set", "lots");
+    CHECK(world.event("command_rejected").at("topic") == "twc/policy/dim_w/set");
+}
+
+TEST_CASE("service: mode rules shows which rule decides, and why the others do not") {
+    World world;
+    world.send("twc/policy/mode/set", "rules");
+    world.send("twc/policy/non_scheduled_action/set", "solar");
+    world.live(3700, 90);
+    auto state = world.retained("twc/policy/state");
+    CHECK(state.at("mode") == "rules");
+    CHECK(state.at("rule").get<std::string>().find("green") != std::string::npos);
+    CHECK(state.at("rules").at("charge_now") == "not override.active (0) == 1");
+    CHECK(state.at("rules").at("non_scheduled_charging") == "not settings.non_scheduled_action (solar) != solar");
+    CHECK(world.limit() == 16);
+    world.send("twc/policy/override/set", "10 1h");
+    world.live(3700, 3);
+    state = world.retained("twc/policy/state");
+    CHECK(state.at("rule") == "charge_now");
+    CHECK(state.at("rules").at("charge_now") == "active");
+    CHECK(world.limit() == 10);
+}
+
+TEST_CASE("service: prices arrive on their topic, and slots out of order are refused") {
+    World world;
+    world.send("twc/policy/cheap_price/set", "0.10");
+    world.hold(500, {{"7744", 0}}, 3);
+    const auto slot = [&](std::chrono::hours start, double price) {
+        return nlohmann::json{{"start", contract::format_timestamp(world.loop.wall_now() + start)},
+                              {"end", contract::format_timestamp(world.loop.wall_now() + start + 1h)},
+                              {"import_price", price}};
+    };
+    nlohmann::json tariff{
+        {"quality", "ok"}, {"missing", nlohmann::json::array()}, {"slots", {slot(0h, 0.08), slot(1h, 0.30)}}};
+    world.send("twc/ems/tariff/state", tariff.dump(), true);
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.reason_code() == "cheap");
+    CHECK(world.limit() > 20);
+    std::swap(tariff["slots"][0], tariff["slots"][1]);
+    tariff["slots"][1]["import_price"] = 0.5;
+    world.send("twc/ems/tariff/state", tariff.dump(), true);
+    CHECK(world.event("message_refused").at("reason").get<std::string>().find("slots[1]") != std::string::npos);
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.reason_code() == "cheap");
+    world.hold(500, {{"7744", 0}}, 3600);
+    CHECK(world.limit() == 0);
+}
+
+namespace {
+
+/// Notes what it is sent; answers as told.
+struct NotingClient : http::HttpClient {
+    NotingClient(std::vector<http::Request>& requests, int status) : sent(requests), answer(status) {}
+    http::Response send(const http::Request& request) override {
+        sent.push_back(request);
+        return {.status = answer, .headers = {}, .body = {}};
+    }
+    std::vector<http::Request>& sent;
+    int answer;
+};
+
+}  // namespace
+
+TEST_CASE("service: a rule's webhook gets the state, and one that fails is reported and holds nothing up") {
+    std::vector<http::Request> sent;
+    int status = 200;
+    policy_engine::ServiceConfig config;
+    config.core.rules.list.front().webhooks.enter = "http://nodered.example/hook?secret=1";
+    config.defaults.mode = policy_engine::Mode::rules;
+    World world(config, [&] { return std::make_unique<NotingClient>(sent, status); });
+    world.hold(500, {{"7744", 0}}, 3);
+    CHECK(sent.empty());
+    world.send("twc/policy/override/set", "10");
+    world.hold(500, {{"7744", 0}}, 2);
+    REQUIRE(sent.size() == 1);
+    CHECK(sent.front().method == "POST");
+    const auto body = nlohmann::json::parse(sent.front().body);
+    CHECK(body.at("event") == "enter");
+    CHECK(body.at("rule") == "charge_now");
+    CHECK(body.at("state").at("mode") == "rules");
+
+    world.send("twc/policy/override/set", "clear");
+    world.hold(500, {{"7744", 0}}, 2);
+    status = 500;
+    world.stop();
+    world.start();
+    world.send("twc/policy/override/set", "10");
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.limit() == 10);
+    CHECK(world.event("webhook_failed").at("reason") == "HTTP status 500, expected 2xx");
+    CHECK(world.event("webhook_failed").dump().find("secret") == std::string::npos);
+}

@@ -48,7 +48,22 @@ TEST_CASE("settings: each takes its good values and refuses the others unchanged
                         {"max_starts_per_day", "5", "5.5"},
                         {"rotation_s", "900", "1"},
                         {"stop_by_vehicle", "off", "maybe"},
-                        {"schedule", R"([{"start":"22:00","end":"06:00"}])", "{"}};
+                        {"top_up_a", "3", "90"},
+                        {"top_up_starts", "on", "perhaps"},
+                        {"hour_resume_solar", "11.5", "25"},
+                        {"non_scheduled_action", "solar", "sun"},
+                        {"non_scheduled_a", "10", "3"},
+                        {"cheap_price", "-0.02", "cheap"},
+                        {"quarter_hour_w", "4500", "100"},
+                        {"grid_max_a", "16A", "500"},
+                        {"dim_w", R"({"limit_w":4200,"until":"2026-06-01T12:00:00Z"})", "-5"},
+                        {"battery_buffer_pct", "80", "101"},
+                        {"battery_start_pct", "95", "-1"},
+                        {"battery_boost_until_pct", "40", "full"},
+                        {"battery_protect", "off", "2"},
+                        {"guests", "off", "some"},
+                        {"plans", R"([{"charger":"7744","energy_kwh":5,"by":"2026-06-01T12:00:00Z"}])", "[3]"},
+                        {"schedule", R"([{"start":"22:00","end":"06:00","flexible":true}])", "{"}};
     for (const auto& row : rows) {
         CAPTURE(row.name);
         Settings settings;
@@ -90,7 +105,8 @@ TEST_CASE("settings: survive the way through the state file") {
     KeptState kept;
     change_setting(kept.settings, "mode", "min_solar");
     change_setting(kept.settings, "max_a", "21");
-    change_setting(kept.settings, "schedule", R"([{"start":"22:00","end":"06:00","days":["sat"],"amps":9}])");
+    change_setting(kept.settings, "schedule",
+                   R"([{"start":"22:00","end":"06:00","days":["sat"],"amps":9,"flexible":true}])");
     change_charger_setting(kept.settings, "7744", "mode", "off");
     change_vehicle_setting(kept.settings, "blue", "priority", "3");
     change_override(kept.settings, std::nullopt,

@@ -102,7 +102,7 @@ TEST_CASE("TWCManager: its control messages become our own commands") {
     CHECK(own_command("nonScheduledAmpsMax", "0") == OwnCommand{"non_scheduled_a", "0"});
     CHECK(own_command("nonScheduledAmpsMax", "16") == OwnCommand{"non_scheduled_a", "16"});
     CHECK(own_command("nonScheduledAction", "1") == OwnCommand{"non_scheduled_action", "fixed"});
-    CHECK(own_command("nonScheduledAction", "2") == OwnCommand{"non_scheduled_action", "off"});
+    CHECK(own_command("nonScheduledAction", "2") == OwnCommand{"non_scheduled_action", "none"});
     CHECK(own_command("nonScheduledAction", "3") == OwnCommand{"non_scheduled_action", "solar"});
 }
 

@@ -32,7 +32,8 @@ private:
 
 /// A broker in virtual time, the service, and a pen for everyone else.
 struct World {
-    explicit World(policy_engine::ServiceConfig service_config = {}) : config(std::move(service_config)) {
+    explicit World(policy_engine::ServiceConfig service_config = {}, policy_engine::MakeHttpClient http = {})
+        : config(std::move(service_config)), make_http_client(std::move(http)) {
         if (config.state_file.empty()) {
             config.state_file = folder.file("state.json");
         }
@@ -151,10 +152,10 @@ struct World {
         return newest;
     }
 
-    policy_engine::MakeHttpClient make_http_client;
     std::map<std::string, double> drawn_a;  ///< Of the cars of `live`.
     TemporaryFolder folder;
     policy_engine::ServiceConfig config;
+    policy_engine::MakeHttpClient make_http_client;
     scheduling::SimulatedLoop loop{std::chrono::sys_days(std::chrono::year(2026) / 6 / 1) + std::chrono::hours(9)};
     scheduling::SimulatedWorkerFactory workers{loop};
     messaging::InMemoryBroker broker{loop};

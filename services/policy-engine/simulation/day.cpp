@@ -272,7 +272,7 @@ std::vector<Second> read_trace(std::istream& text, const std::string& name) {
     return day;
 }
 
-double Car::step(double offered_a) {
+double EndlessCar::step(double offered_a) {
     constexpr double tolerance = 1e-9;
     const double arrived_a = std::floor(on_its_way_[place_] + tolerance);
     on_its_way_[place_] = offered_a;
@@ -291,7 +291,7 @@ double Car::step(double offered_a) {
 }
 
 Metrics run_day(const std::vector<Second>& day, const DayOptions& options, const Law& law) {
-    Car car(options.min_a);
+    EndlessCar car(options.min_a);
     Meter meter(options);
     const double ampere_w = options.phases * options.voltage_v;
     double drawn_a = 0;

@@ -81,9 +81,9 @@ struct Metrics {
 
 /// The car: an offer reaches it after 2 s; it begins to draw 10 s after an offer, rises by 1 A/s, falls by 3 A/s, is
 /// never full and settles at the whole amperes of what it is offered (control notes A1, F4).
-class Car {
+class EndlessCar {
 public:
-    explicit Car(double min_a) : min_a_(min_a) {}
+    explicit EndlessCar(double min_a) : min_a_(min_a) {}
 
     /// One second passes under this offer; gives the current drawn at its end.
     double step(double offered_a);
