@@ -107,7 +107,6 @@ private:
 
     const ServiceConfig& config_;
     const SiteDay& day_;
-    const SiteSetup& setup_;
     std::vector<Unit> units_;
     std::optional<HomeBattery> battery_;
     Prices prices_;
@@ -123,7 +122,6 @@ private:
 Site::Site(const ServiceConfig& config, const SiteDay& day, const SiteSetup& setup)
     : config_(config),
       day_(day),
-      setup_(setup),
       prices_(day.tariff, config.defaults),
       run_{.start = day.start,
            .length_s = day.seconds.size(),
