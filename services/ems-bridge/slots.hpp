@@ -92,7 +92,7 @@ std::vector<WallTime> borders_of(const std::vector<const std::vector<Slot>*>& li
         }
     }
     std::ranges::sort(borders);
-    borders.erase(std::ranges::unique(borders).begin(), borders.end());
+    borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
     return borders;
 }
 

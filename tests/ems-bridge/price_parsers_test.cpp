@@ -246,7 +246,7 @@ TEST_CASE("prices: surcharge and VAT come on top, and feeding in has its own pri
     CHECK(bought.slots.at(0).export_price == 0.08);
     CHECK(bought.currency == "EUR");
 
-    const auto sold = tariff_of(market, {.direction = Direction::export_, .surcharge = -0.02});
+    const auto sold = tariff_of(market, {.direction = Direction::sold, .surcharge = -0.02});
     CHECK(sold.slots.at(0).export_price.value() == doctest::Approx(0.08));
     CHECK_FALSE(sold.slots.at(0).import_price);
 

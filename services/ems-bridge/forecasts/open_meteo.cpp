@@ -1,6 +1,7 @@
 #include "ems-bridge/forecasts/open_meteo.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 

@@ -97,7 +97,7 @@ FetchTariff read_octopus(const config::Section& section, const WebAccess& access
             tariffs.push_back(tariff_of(fetch_rates(client, access, *bought, now), formula));
         }
         if (sold) {
-            tariffs.push_back(tariff_of(fetch_rates(client, access, *sold, now), {.direction = Direction::export_}));
+            tariffs.push_back(tariff_of(fetch_rates(client, access, *sold, now), {.direction = Direction::sold}));
         }
         return joined(tariffs);
     };

@@ -27,24 +27,29 @@ bool is_open(const FixedWindow& window, const LocalClock& clock) {
     return (is_late && begins_on(clock.weekday)) || (is_early && begins_on(yesterday));
 }
 
+void take(std::optional<double>& known, const std::optional<double>& said) {
+    if (!known) {
+        known = said;
+    }
+}
+
+// What the slot does not know yet, from anything with the same three prices.
+template <class Priced>
+void complete(TariffSlot& slot, const Priced& said) {
+    take(slot.import_price, said.import_price);
+    take(slot.export_price, said.export_price);
+    take(slot.co2_g_kwh, said.co2_g_kwh);
+}
+
 // Start and end are the caller's.
 TariffSlot prices_at(const FixedTariff& tariff, const LocalClock& clock) {
     TariffSlot slot;
-    const auto take = [](std::optional<double>& known, const std::optional<double>& said) {
-        if (!known) {
-            known = said;
-        }
-    };
     for (const auto& window : tariff.windows) {
         if (is_open(window, clock)) {
-            take(slot.import_price, window.import_price);
-            take(slot.export_price, window.export_price);
-            take(slot.co2_g_kwh, window.co2_g_kwh);
+            complete(slot, window);
         }
     }
-    take(slot.import_price, tariff.import_price);
-    take(slot.export_price, tariff.export_price);
-    take(slot.co2_g_kwh, tariff.co2_g_kwh);
+    complete(slot, tariff);
     return slot;
 }
 
@@ -66,9 +71,7 @@ std::vector<TariffSlot> merged(const std::vector<const std::vector<TariffSlot>*>
         TariffSlot slot{.start = borders[i], .end = i + 1 < borders.size() ? borders[i + 1] : until};
         for (const auto* const list : lists) {
             if (const auto* const said = slot_at(*list, slot.start)) {
-                slot.import_price = slot.import_price ? slot.import_price : said->import_price;
-                slot.export_price = slot.export_price ? slot.export_price : said->export_price;
-                slot.co2_g_kwh = slot.co2_g_kwh ? slot.co2_g_kwh : said->co2_g_kwh;
+                complete(slot, *said);
             }
         }
         if (says_something(slot)) {
@@ -93,7 +96,7 @@ Tariff tariff_of(const Prices& prices, const PriceFormula& formula) {
                               fmt::format("a price of {} per kWh from {}: expected at most {}", paid,
                                           contract::format_timestamp(start), contract::any_price.max));
         }
-        const bool is_import = formula.direction == Direction::import_;
+        const bool is_import = formula.direction == Direction::bought;
         tariff.slots.push_back({.start = start,
                                 .end = end,
                                 .import_price = is_import ? std::optional(paid) : std::nullopt,

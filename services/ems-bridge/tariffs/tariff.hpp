@@ -33,14 +33,14 @@ struct Tariff {
     std::vector<contract::TariffSlot> slots;
 };
 
-enum class Direction { import_, export_ };
+enum class Direction { bought, sold };
 
 /// From a market price to what is paid: (price + surcharge) × factor.
 struct PriceFormula {
-    Direction direction = Direction::import_;  ///< What the service's price is.
-    double surcharge = 0;                      ///< Per kWh: grid fees, taxes, margin; before VAT.
-    double factor = 1;                         ///< 1.19 for 19 % VAT.
-    std::optional<double> export_price;        ///< Per kWh fed in, where the service only says the import price.
+    Direction direction = Direction::bought;  ///< What the service's price is.
+    double surcharge = 0;                     ///< Per kWh: grid fees, taxes, margin; before VAT.
+    double factor = 1;                        ///< 1.19 for 19 % VAT.
+    std::optional<double> export_price;       ///< Per kWh fed in, where the service only says the import price.
 };
 
 /// Throws SourceError when there are no prices, or one leaves what the contract allows.

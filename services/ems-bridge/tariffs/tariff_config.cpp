@@ -55,7 +55,7 @@ int read_minute(const config::Section& section, const char* key, const std::stri
     const std::string text = section.text_or(key, fallback);
     const auto minute = parse_minute(text);
     if (!minute) {
-        section.report(key, fmt::format("expected a time of day like \"22:00\", got \"{}\"", text));
+        section.report(key, fmt::format(R"(expected a time of day like "22:00", got "{}")", text));
     }
     return minute.value_or(0);
 }
@@ -149,7 +149,7 @@ void read_direction(const config::Section& section, bool is_octopus, TariffConfi
             section.report("export_price", "give either export_price or export");
         }
     } else if (section.choice_or("price_of", "import", {"import", "export"}) == "export") {
-        formula.direction = Direction::export_;
+        formula.direction = Direction::sold;
         config.gives_export = true;
         if (formula.export_price) {
             section.report("export_price", "the service's price is the export price already (price_of)");
