@@ -52,6 +52,7 @@ private:
         Limit blocked_by = Limit::none;
         Guest guest;
         bool needs_site = false;
+        bool is_unused = false;          ///< The car has long taken nothing of its offer.
         bool holds_for_vehicle = false;  ///< Kept at the minimum until the car has stopped.
     };
 
@@ -172,6 +173,9 @@ void Decider::measure(std::size_t index) {
     }
     claim.first_line = configured != nullptr && configured->first_line ? *configured->first_line - 1 : -1;
     claim.ampere_w = claim.phases * volts(config_.site, inputs_.site, charger);
+    if (inputs_.site && config_.site.chargers_inside_meter && !line_is_known(config_.site, claim)) {
+        claim.line_drawn_a = memory_.chargers[index].drawn.at(inputs_.site->measured_at - config_.site.meter_delay);
+    }
 }
 
 void Decider::refuse(std::size_t index, Reason reason) {
@@ -270,7 +274,10 @@ void Decider::make_claim(std::size_t index) {
     state.guest = guest_on(config_, settings_, inputs_, charger, memory);
     claim.minimum_a = minimum_a(settings_, inputs_.bus);
     if (memory.plan || !settings_.plans.empty()) {
-        const double cap_a = charger_cap(config_, settings_, inputs_, charger, state.guest, nullptr).amps;
+        constexpr double usual_a = 32;  // of a unit that has not said what it can
+        const double cap_a = std::min({charger_cap(config_, settings_, inputs_, charger, state.guest, nullptr).amps,
+                                       charger.max_a.value_or(usual_a), inputs_.bus.wiring_max_a.value_or(unlimited),
+                                       config_.site.wiring_max_a.value_or(unlimited)});
         follow_plan(config_, settings_, inputs_, state.guest, claim, cap_a, index, elapsed_, memory_);
     }
     state.wish = wish_of(index, chosen);
@@ -314,11 +321,13 @@ void Decider::note_use_of_offer(std::size_t index) {
     }
     const Duration unchanged = inputs_.now - memory.target_changed_at;
     const Duration idle = memory.drawing ? Duration::zero() : std::min(unchanged, inputs_.now - memory.drawing_since);
-    if (*drawn_a >= memory.target_a - not_following_a) {
+    const double expected_a = memory.vehicle_a > 0 ? std::min(memory.vehicle_a, memory.target_a) : memory.target_a;
+    if (*drawn_a >= expected_a - not_following_a) {
         return;
     }
     if (idle > start_patience) {
         claim.most_used_a = 0;
+        cases_[index].is_unused = true;
     } else if (memory.drawing && unchanged > settling_time) {
         claim.most_used_a = *drawn_a + not_following_a;
     }
@@ -547,7 +556,8 @@ Budget Decider::least_needed() const {
     for (std::size_t i = 0; i < claims_.size(); ++i) {
         if (claims_[i].on && memory_.chargers[i].target_a > 0) {
             for (std::size_t line = 0; line < needed.line_a.size(); ++line) {
-                needed.line_a[line] += uses_line(claims_[i], static_cast<int>(line)) ? claims_[i].minimum_a : 0;
+                const double least_a = claims_[i].minimum_a - claims_[i].line_drawn_a;
+                needed.line_a[line] += uses_line(claims_[i], static_cast<int>(line)) ? least_a : 0;
             }
             needed.import_w += claims_[i].minimum_a * claims_[i].ampere_w;
         }
@@ -602,6 +612,9 @@ Reason Decider::reason_for(std::size_t index) const {
         const bool shared = claim.binding == Limit::wiring &&
                             std::ranges::any_of(claims_, [](const Claim& other) { return other.target_a > 0; });
         return shared ? Reason::waits_for_turn : Reason::no_room;
+    }
+    if (state.is_unused && state.wish.reason >= Reason::surplus) {
+        return Reason::not_taken;
     }
     const bool at_minimum = claim.kind == Wish::Kind::floored && claim.target_a <= claim.minimum_a;
     return at_minimum && state.wish.reason == Reason::surplus ? Reason::minimum : state.wish.reason;

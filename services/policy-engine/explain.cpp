@@ -145,6 +145,10 @@ std::string sentence(const ChargerDecision& decision) {
                                decision.countdown_s ? fmt::format(", the charger follows within {}",
                                                                   duration_text(*decision.countdown_s))
                                                     : "");
+        case Reason::not_taken:
+            return fmt::format(
+                "{:g} A offered, but the car takes nothing: it is full, asleep, or waits for its own timer",
+                decision.target_a);
         case Reason::stop_without_vehicle:
             return "set to 0 A without a vehicle link: this Wall Connector may let the car go on near 6 A";
         default:
@@ -176,7 +180,7 @@ const char* name_of(Limit limit) {
 }
 
 const char* name_of(Reason reason) {
-    constexpr std::array<const char*, 36> names{"mode_off",
+    constexpr std::array<const char*, 37> names{"mode_off",
                                                 "disabled",
                                                 "offline",
                                                 "other_master",
@@ -211,6 +215,7 @@ const char* name_of(Reason reason) {
                                                 "stale_minimum",
                                                 "stale_stop",
                                                 "stopping_by_vehicle",
+                                                "not_taken",
                                                 "stop_without_vehicle"};
     return names.at(static_cast<std::size_t>(reason));
 }

@@ -12,6 +12,11 @@ namespace {
 
 constexpr double tolerance = 1e-9;
 
+// What more of a line it takes to rise by this; less than nothing while it is below what it draws on an unknown one.
+double line_a(const Claim& claim, double amps) {
+    return claim.line_drawn_a > 0 ? claim.target_a + amps - claim.line_drawn_a : amps;
+}
+
 bool is_fed_by_sun(const Claim& claim) { return claim.kind == Wish::Kind::solar || claim.kind == Wish::Kind::floored; }
 
 bool raise(Claim& claim, Budget& budget, double step) {
@@ -127,7 +132,7 @@ Limit shortage(const Budget& budget, const Claim& claim, double amps) {
     constexpr std::array<Limit, 3> names{Limit::house_l1, Limit::house_l2, Limit::house_l3};
     for (int line = 0; line < 3; ++line) {
         const auto index = static_cast<std::size_t>(line);
-        if (uses_line(claim, line) && amps > budget.line_a[index] + tolerance) {
+        if (uses_line(claim, line) && line_a(claim, amps) > budget.line_a[index] + tolerance) {
             return names[index];
         }
     }
@@ -148,7 +153,9 @@ void take(Budget& budget, const Claim& claim, double amps) {
     budget.wiring_a -= amps;
     for (int line = 0; line < 3; ++line) {
         if (uses_line(claim, line)) {
-            budget.line_a[static_cast<std::size_t>(line)] -= amps;
+            const double before_a = std::max(0.0, line_a(claim, 0));
+            const double more_a = claim.line_drawn_a > 0 ? std::max(0.0, line_a(claim, amps)) - before_a : amps;
+            budget.line_a[static_cast<std::size_t>(line)] -= more_a;
         }
     }
     budget.import_w -= amps * claim.ampere_w;

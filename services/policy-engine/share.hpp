@@ -32,8 +32,9 @@ struct Claim {
     Limit cap_name = Limit::none;
     double ampere_w = 230;  ///< Watts per ampere: phases × volts.
     int phases = 1;
-    int first_line = 0;              ///< House phase of its L1: 0..2; -1 unknown, then it counts on every phase.
-    double gap_a = 0;                ///< The car draws less than it is offered by this.
+    int first_line = 0;       ///< House phase of its L1: 0..2; -1 unknown, then it counts on every phase.
+    double line_drawn_a = 0;  ///< Where that is unknown: what the currents of the lines hold of its draw already.
+    double gap_a = 0;         ///< The car draws less than it is offered by this.
     double most_used_a = unlimited;  ///< A car that leaves much of its offer unused claims no more than this.
 
     double target_a = 0;  ///< Result.

@@ -22,13 +22,12 @@ double drawn_w_at(Instant time, const std::vector<Claim>& claims, const Memory& 
     return total_w;
 }
 
-// Where a unit's phase is not known, its draw is not counted as its own: that errs on the safe side.
+// Where a unit's phase is not known, its draw frees no line for others (Claim::line_drawn_a).
 double drawn_a_at(Instant time, std::size_t line, const SiteConfig& site, const std::vector<Claim>& claims,
                   const Memory& memory) {
     double total_a = 0;
     for (std::size_t i = 0; i < claims.size(); ++i) {
-        const bool known = claims[i].phases >= 3 || claims[i].first_line >= 0 || site.phases == 1;
-        if (known && uses_line(claims[i], static_cast<int>(line))) {
+        if (line_is_known(site, claims[i]) && uses_line(claims[i], static_cast<int>(line))) {
             total_a += memory.chargers[i].drawn.at(time);
         }
     }
@@ -70,6 +69,10 @@ std::optional<double> grid_of(const SiteConfig& config, const Site& site, double
 }
 
 }  // namespace
+
+bool line_is_known(const SiteConfig& site, const Claim& claim) {
+    return claim.phases >= 3 || claim.first_line >= 0 || site.phases == 1;
+}
 
 void take_in_site(const Config& config, const Settings& settings, const Inputs& inputs,
                   const std::vector<Claim>& claims, Memory& memory) {

@@ -5,6 +5,9 @@
 
 namespace policy_engine {
 
+/// Whether it is known which lines of the house a charger loads.
+bool line_is_known(const SiteConfig& site, const Claim& claim);
+
 /// Takes the newest sample of the site into `memory`: what it leaves to the chargers together, by the surplus law and
 /// by the main fuse. It is set against what the chargers drew when it was taken: otherwise every change of ours would
 /// first show up as a change of the sun. `claims`: of each charger of `memory`, with phases and watts per ampere.

@@ -101,6 +101,7 @@ enum class Reason {
     stale_minimum,        ///< Data is old: fail-safe minimum.
     stale_stop,           ///< Data is lost: stop.
     stopping_by_vehicle,  ///< The car was told to stop; the charger keeps its minimum until it has.
+    not_taken,            ///< Offered, but the car has long taken nothing: full, asleep, or waiting for its own timer.
     stop_without_vehicle  ///< A protocol 2 unit was set to 0 A with no vehicle link: the car may go on near 6 A.
 };
 

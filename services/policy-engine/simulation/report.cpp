@@ -32,7 +32,7 @@ struct Words {
     const char* words;
 };
 
-constexpr std::array<Words, 27> reason_words{{{Reason::mode_off, "switched off"},
+constexpr std::array<Words, 37> reason_words{{{Reason::mode_off, "switched off"},
                                               {Reason::disabled, "disabled by settings"},
                                               {Reason::offline, "charger does not answer"},
                                               {Reason::other_master, "another master decides"},
@@ -44,6 +44,16 @@ constexpr std::array<Words, 27> reason_words{{{Reason::mode_off, "switched off"}
                                               {Reason::fast, "fast charging"},
                                               {Reason::scheduled, "inside the schedule"},
                                               {Reason::outside_schedule, "outside the schedule"},
+                                              {Reason::rule_off, "not now, by a rule"},
+                                              {Reason::rule_amps, "amps by a rule"},
+                                              {Reason::rule_max, "maximum by a rule"},
+                                              {Reason::no_rule, "no rule matches"},
+                                              {Reason::plan, "as planned"},
+                                              {Reason::plan_late, "plan cannot wait any longer"},
+                                              {Reason::cheap, "the price is low"},
+                                              {Reason::minimum_charge, "car below its least charge"},
+                                              {Reason::not_allowed, "may not charge here"},
+                                              {Reason::not_taken, "the car takes nothing"},
                                               {Reason::surplus, "follows the sun"},
                                               {Reason::minimum, "at the minimum"},
                                               {Reason::no_surplus, "waits for sun"},
