@@ -108,7 +108,7 @@ std::string text_of(const Operand& operand) {
 
 // "time.hour (5.25) >= 6"
 std::string with_value(const Operand& operand, const Circumstances& circumstances) {
-    const std::string text = text_of(operand);
+    std::string text = text_of(operand);
     if (!std::holds_alternative<Fact>(operand)) {
         return text;
     }
@@ -146,13 +146,13 @@ Operand parse_operand(std::string_view text) {
 Condition parse_comparison(std::string_view text) {
     const auto words = words_of(text);
     if (words.size() != 3) {
-        throw BadCondition(fmt::format("\"{}\" is not a comparison: expected one like \"ems.grid_w < -500\"", text));
+        throw BadCondition(fmt::format(R"("{}" is not a comparison: expected one like "ems.grid_w < -500")", text));
     }
-    const Condition condition{.kind = Condition::Kind::comparison,
-                              .comparison = {.left = parse_operand(words[0]),
-                                             .relation = parse_relation(words[1]),
-                                             .right = parse_operand(words[2])},
-                              .parts = {}};
+    Condition condition{.kind = Condition::Kind::comparison,
+                        .comparison = {.left = parse_operand(words[0]),
+                                       .relation = parse_relation(words[1]),
+                                       .right = parse_operand(words[2])},
+                        .parts = {}};
     if (!std::holds_alternative<Fact>(condition.comparison.left) &&
         !std::holds_alternative<Fact>(condition.comparison.right)) {
         throw BadCondition(fmt::format("\"{}\" compares nothing that can change: expected one of {}", text,

@@ -1,5 +1,7 @@
 #include "policy-engine/rules.hpp"
 
+#include <fmt/format.h>
+
 namespace policy_engine {
 
 namespace {
@@ -62,9 +64,9 @@ std::vector<RuleTrace> trace(const RuleSet& rules, const Circumstances& circumst
     for (std::size_t i = 0; i < rules.list.size(); ++i) {
         std::string status = why_not(rules.list[i].when, circumstances);
         if (i == memory.active) {
-            status = status.empty() ? "active" : "active, latched: " + status;
+            status = status.empty() ? "active" : fmt::format("active, latched: {}", status);
         } else if (i < memory.latched_until.size() && is_latched(memory, i, now) && !status.empty()) {
-            status = "latched: " + status;
+            status = fmt::format("latched: {}", status);
         } else if (status.empty()) {
             status = "matches";
         }

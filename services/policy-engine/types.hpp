@@ -172,25 +172,27 @@ struct VehicleSettings {
 struct Settings {
     Mode mode = Mode::solar;
     Mode outside_schedule = Mode::solar;  ///< What mode `scheduled` does outside its windows.
-    double reserve_w = 0;                 ///< Surplus that is left for the grid; negative: import that is tolerated.
-    double min_a = 6;                     ///< Lowest current worth charging with.
+    BatteryPriority battery_priority = BatteryPriority::battery_first;
+    NonScheduledAction non_scheduled_action = NonScheduledAction::fixed;
+    int max_starts_per_day = 12;
+    bool stop_by_vehicle = true;
+    bool battery_protect = true;  ///< Asks for the battery to be held while a car charges from the grid.
+    bool guests = true;           ///< Cars whose VIN is none of the configured ones may charge.
+    bool top_up_starts = false;   ///< `top_up_a` may also start a charge, not only keep one.
+    double reserve_w = 0;         ///< Surplus that is left for the grid; negative: import that is tolerated.
+    double min_a = 6;             ///< Lowest current worth charging with.
     std::optional<double> max_a;
     std::optional<double> import_cap_w;
-    BatteryPriority battery_priority = BatteryPriority::battery_first;
     double battery_first_until_pct = 100;  ///< With battery_first: from this charge on the car comes first.
     std::optional<double> import_price;    ///< Per kWh.
     std::optional<double> export_price;    ///< Per kWh.
     std::optional<double> grid_weight;     ///< How many kWh from the sun a kWh from the grid costs; none: from prices.
     double min_on_s = 300;
     double min_off_s = 180;
-    int max_starts_per_day = 12;
-    double rotation_s = 1800;  ///< How long one of several equal chargers keeps its turn while others wait.
-    bool stop_by_vehicle = true;
+    double rotation_s = 1800;      ///< How long one of several equal chargers keeps its turn while others wait.
     double top_up_a = 0;           ///< So much of the minimum current the grid may add where the sun does not reach it.
-    bool top_up_starts = false;    ///< It may also start a charge, not only keep one.
     double hour_resume_solar = 0;  ///< Mode rules: no sun before this hour of the day.
-    NonScheduledAction non_scheduled_action = NonScheduledAction::fixed;
-    double non_scheduled_a = 0;                ///< Below 5: none.
+    double non_scheduled_a = 0;    ///< Below 5: none.
     std::optional<double> cheap_price;         ///< Up to this import price everything charges at full current.
     std::optional<double> quarter_hour_w;      ///< Most mean import of any quarter of an hour by the clock.
     std::optional<double> grid_max_a;          ///< Most import per phase for what does not follow the sun.
@@ -198,8 +200,6 @@ struct Settings {
     std::optional<double> battery_buffer_pct;  ///< From this charge on the battery may keep a charge at its minimum.
     std::optional<double> battery_start_pct;   ///< From this charge on it may also start one.
     std::optional<double> battery_boost_until_pct;  ///< Down to this charge the battery is emptied into the car.
-    bool battery_protect = true;  ///< Asks for the battery to be held while a car charges from the grid.
-    bool guests = true;           ///< Cars whose VIN is none of the configured ones may charge.
     std::vector<ScheduleWindow> schedule;
     std::vector<PlanGoal> plans;
     std::optional<Override> override_order;

@@ -165,7 +165,7 @@ TEST_CASE("optimum: bounds every law, with and without a battery, whatever the g
     for (const auto sky : {study::Sky::clear, study::Sky::broken, study::Sky::overcast}) {
         for (unsigned seed = 301; seed <= 302; ++seed) {
             auto day = study::synthetic_day(sky, seed);
-            day = std::vector<Second>(day.begin() + 9 * 3600, day.begin() + 12 * 3600);
+            day = std::vector<Second>(day.begin() + 32'400, day.begin() + 43'200);
             for (const bool battery : {false, true}) {
                 DayOptions options{.phases = seed % 2 == 0 ? 3 : 1, .max_a = 16};
                 for (const double weight : {0.5, 3.0}) {
@@ -224,7 +224,7 @@ TEST_CASE("home battery: this engine leaves it alone until it is full, and never
     const policy_engine::ServiceConfig config;
     DayOptions options = options_for(config);
     options.battery = HomeBattery{.capacity_kwh = 2, .soc_pct = 20};
-    std::vector<Second> day(2 * 3600, Second{3000, 300});
+    std::vector<Second> day(7200, Second{3000, 300});
     day.insert(day.end(), 3600, Second{0, 300});
     bool full = false;
     double highest_a = 0;

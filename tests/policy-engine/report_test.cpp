@@ -13,7 +13,7 @@ using policy_engine::Reason;
 namespace {
 
 SiteRun sunny_run(std::size_t chargers, bool battery) {
-    auto day = day_of(std::vector<Second>(3 * 3600, Second{9000, 400}), usual_midnight());
+    auto day = day_of(std::vector<Second>(10'800, Second{9000, 400}), usual_midnight());
     day.currency = "EUR";
     day.remarks = {"charger a: made up"};
     day.tariff = {{.start = day.start,
@@ -96,7 +96,7 @@ TEST_CASE("report: what is not there is not shown, what is not known is a dash")
 TEST_CASE("report: the JSON holds the same numbers, the series and every change of reason") {
     const auto run = sunny_run(2, true);
     const auto json = json_report(run);
-    CHECK(json.at("length_s") == 3 * 3600);
+    CHECK(json.at("length_s") == 10'800);
     CHECK(json.at("currency") == "EUR");
     CHECK(json.at("site").at("pv_kwh") == 27.0);
     CHECK(json.at("site").at("seconds_over_limit") == 0);
@@ -132,8 +132,8 @@ TEST_CASE("report: there are words for every reason") {
 TEST_CASE("report: periods of one day and of several") {
     SiteRun run{.start = usual_midnight(), .length_s = 86400 - 5};
     CHECK(period_text(run) == "Monday, 5 January 2026, 00:00 to 24:00");
-    run.length_s = 36 * 3600;
+    run.length_s = 129'600;
     CHECK(period_text(run) == "Monday, 5 January 2026, 00:00 to Tuesday, 6 January 2026, 12:00");
-    run.length_s = 48 * 3600;
+    run.length_s = 172'800;
     CHECK(period_text(run) == "Monday, 5 January 2026, 00:00 to Tuesday, 6 January 2026, 24:00");
 }

@@ -96,7 +96,7 @@ TEST_CASE("site run: two cars share, and never exceed the wiring limit") {
 TEST_CASE("site run: a car is full at its limit, tapers before, and is gone when it is unplugged") {
     const auto day = flat(9000, 300, 6);
     auto unit = charger("a", day);
-    unit.plugged = {{3600, 5 * 3600}};
+    unit.plugged = {{3600, 18'000}};
     unit.car = {.name = "blue", .battery_kwh = 20, .soc_pct = 50, .limit_pct = 90, .taper_from_pct = 70};
     const auto run = run_site({}, day, {.chargers = {unit}});
 
@@ -105,7 +105,7 @@ TEST_CASE("site run: a car is full at its limit, tapers before, and is gone when
     CHECK(result.soc_begin_pct == 50);
     CHECK(result.soc_end_pct.value() == doctest::Approx(90).epsilon(0.01));
     CHECK(result.metrics.kwh() == doctest::Approx(0.4 * 20).epsilon(0.01));
-    CHECK(result.metrics.plugged_s == 4 * 3600);
+    CHECK(result.metrics.plugged_s == 14'400);
     CHECK(result.power_w[30] == 0);
     CHECK(!result.soc_pct[30]);
     CHECK(result.soc_pct[90]);
@@ -121,7 +121,7 @@ TEST_CASE("site run: a car is full at its limit, tapers before, and is gone when
 
 TEST_CASE("site run: a home battery takes what is left and gives it back at night") {
     auto day = flat(3000, 500, 12);
-    for (std::size_t second = 6 * 3600; second < day.seconds.size(); ++second) {
+    for (std::size_t second = 21'600; second < day.seconds.size(); ++second) {
         day.seconds[second].pv_w = 0;
     }
     auto unit = charger("a", day);

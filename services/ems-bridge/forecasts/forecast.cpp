@@ -42,6 +42,7 @@ std::vector<ForecastSlot> sum_of(const std::vector<const std::vector<ForecastSlo
 
 std::vector<ForecastSlot> sum_of(const std::vector<std::vector<ForecastSlot>>& lists) {
     std::vector<const std::vector<ForecastSlot>*> pointers;
+    pointers.reserve(lists.size());
     for (const auto& list : lists) {
         pointers.push_back(&list);
     }

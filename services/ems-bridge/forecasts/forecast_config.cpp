@@ -55,6 +55,7 @@ ForecastConfig read_forecast(const config::Section& section, const std::string& 
     constexpr double quarter_s = 900;  // what they say does not change more often
     constexpr double day_s = 86400;
     std::vector<std::string> names;
+    names.reserve(kinds.size());
     for (const auto& kind : kinds) {
         names.emplace_back(kind.name);
     }

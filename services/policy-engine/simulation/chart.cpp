@@ -202,7 +202,7 @@ private:
 std::string colour_of_car(std::size_t index) { return fmt::format("car{}", index % car_colours); }
 
 void Chart::text(double x, double y, const std::string& words, const std::string& classes) {
-    add(fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\"{}>{}</text>", x, y,
+    add(fmt::format(R"(<text x="{:.1f}" y="{:.1f}"{}>{}</text>)", x, y,
                     classes.empty() ? "" : fmt::format(" class=\"{}\"", classes), xml_text(words)));
 }
 
@@ -260,7 +260,9 @@ void Chart::keys(const std::string& head, const std::vector<Key>& entries) {
 
 Panel Chart::panel(double height, const Scale& scale, const std::string& unit, double factor, int decimals) {
     const Panel panel{.top = y_, .height = height, .scale = scale};
-    for (double value = scale.low; value <= scale.high + scale.step / 2; value += scale.step) {
+    const auto lines = std::lround((scale.high - scale.low) / scale.step);
+    for (long line = 0; line <= lines; ++line) {
+        const double value = scale.low + static_cast<double>(line) * scale.step;
         const double shown = std::abs(value) < scale.step / 2 ? 0.0 : value;
         const double y = panel.y(shown);
         add(fmt::format(R"(<path class="{}" d="M{} {:.1f}H{}"/>)", shown == 0 ? "zero" : "grid", left, y, right));
@@ -546,7 +548,7 @@ std::string Chart::draw() {
 std::vector<TimeTick> time_ticks(WallTime start, std::size_t length_s) {
     constexpr std::size_t most_ticks = 13;
     constexpr std::array<std::size_t, 10> steps_min{1, 5, 10, 15, 30, 60, 120, 180, 360, 720};
-    std::size_t step_min = static_cast<std::size_t>(minutes_per_day);
+    auto step_min = static_cast<std::size_t>(minutes_per_day);
     for (const std::size_t candidate : steps_min) {
         if (length_s / 60 / candidate < most_ticks) {
             step_min = candidate;
