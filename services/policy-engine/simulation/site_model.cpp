@@ -79,14 +79,14 @@ const char* Car::charging_state() const {
     return allowed_ ? "no_power" : "stopped";
 }
 
-double HomeBattery::answer_w(double balance_w) const {
+double SiteBattery::answer_w(double balance_w) const {
     if (balance_w > 0) {
         return soc_pct_ > setup_.reserve_pct ? std::min(balance_w, setup_.max_discharge_w) : 0;
     }
     return soc_pct_ < 100 ? -std::min(-balance_w, setup_.max_charge_w) : 0;
 }
 
-void HomeBattery::step(double power_w) {
+void SiteBattery::step(double power_w) {
     // Half of the loss on the way in, half on the way out.
     const double one_way = std::sqrt(setup_.efficiency_pct / 100);
     const double stored_w = power_w > 0 ? -power_w / one_way : -power_w * one_way;

@@ -44,9 +44,9 @@ private:
     double drawn_a_ = 0;
 };
 
-class HomeBattery {
+class SiteBattery {
 public:
-    explicit HomeBattery(const BatterySetup& setup) : setup_(setup), soc_pct_(setup.soc_pct) {}
+    explicit SiteBattery(const BatterySetup& setup) : setup_(setup), soc_pct_(setup.soc_pct) {}
 
     /// What it gives (+) or takes (−) in a second in which the rest of the site would import `balance_w`.
     double answer_w(double balance_w) const;

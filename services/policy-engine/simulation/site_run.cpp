@@ -108,7 +108,7 @@ private:
     const ServiceConfig& config_;
     const SiteDay& day_;
     std::vector<Unit> units_;
-    std::optional<HomeBattery> battery_;
+    std::optional<SiteBattery> battery_;
     Prices prices_;
     Inputs inputs_;
     Memory memory_;
