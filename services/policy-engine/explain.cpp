@@ -108,6 +108,57 @@ std::string sun_sentence(const ChargerDecision& decision) {
 
 }  // namespace
 
+const char* kind_of(Reason reason) {
+    switch (reason) {
+        case Reason::mode_off:
+        case Reason::disabled:
+        case Reason::not_allowed:
+        case Reason::override_off:
+        case Reason::rule_off:
+        case Reason::no_rule:
+            return "off";
+        case Reason::offline:
+        case Reason::other_master:
+        case Reason::fault:
+        case Reason::not_plugged:
+        case Reason::not_taken:
+            return "absent";
+        case Reason::override_amps:
+        case Reason::override_max:
+        case Reason::fast:
+        case Reason::scheduled:
+        case Reason::rule_amps:
+        case Reason::rule_max:
+        case Reason::plan:
+        case Reason::plan_late:
+        case Reason::cheap:
+        case Reason::minimum_charge:
+            return "order";
+        case Reason::surplus:
+        case Reason::minimum:
+        case Reason::riding_out:
+        case Reason::minimum_on_time:
+            return "sun";
+        case Reason::outside_schedule:
+        case Reason::no_surplus:
+        case Reason::starting_soon:
+        case Reason::minimum_off_time:
+        case Reason::start_budget:
+        case Reason::waits_for_turn:
+            return "waiting";
+        case Reason::no_room:
+            return "limit";
+        case Reason::stale_hold:
+        case Reason::stale_minimum:
+        case Reason::stale_stop:
+            return "data";
+        case Reason::stopping_by_vehicle:
+        case Reason::stop_without_vehicle:
+            break;
+    }
+    return "stopping";
+}
+
 std::string duration_text(double duration_s) {
     const auto whole = static_cast<long long>(std::ceil(std::clamp(duration_s, 0.0, 1e9)));
     if (whole < 120) {

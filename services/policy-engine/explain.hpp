@@ -10,6 +10,10 @@ namespace policy_engine {
 /// none.
 std::string sentence(const ChargerDecision& decision);
 
+/// What kind of reason it is: off, order, sun, waiting, limit, data, stopping, absent. Changes of kind are worth an
+/// event; what changes within one (another cloud) is not.
+const char* kind_of(Reason reason);
+
 /// "42 s", "7 min", "2 h 5 min"
 std::string duration_text(double duration_s);
 

@@ -196,13 +196,17 @@ void PolicyEngine::take_site(const messaging::Delivery& delivery, const contract
              .voltage_v = power.voltage_v};
 }
 
-// A price that was announced stays true when its source falls silent.
+// A price that was announced stays true when its source falls silent, or when ems-bridge starts again without it.
 void PolicyEngine::take_tariff(const messaging::Delivery& /*delivery*/, const contract::TariffState& tariff) {
-    inputs_.tariff = in_order("ems/tariff/state", tariff.slots);
+    if (!tariff.slots.empty() || tariff.quality != "error") {
+        inputs_.tariff = in_order("ems/tariff/state", tariff.slots);
+    }
 }
 
 void PolicyEngine::take_forecast(const messaging::Delivery& /*delivery*/, const contract::ForecastState& forecast) {
-    inputs_.forecast = in_order("ems/forecast/state", forecast.slots);
+    if (!forecast.slots.empty() || forecast.quality != "error") {
+        inputs_.forecast = in_order("ems/forecast/state", forecast.slots);
+    }
 }
 
 void PolicyEngine::take_bus(const messaging::Delivery& /*delivery*/, const contract::BusState& bus) {
@@ -590,8 +594,15 @@ void PolicyEngine::note_changes(const Decision& decision) {
     for (const auto& charger : decision.chargers) {
         const auto [reason, is_new] = reasons_.try_emplace(charger.id, charger.reason);
         if (is_new || reason->second != charger.reason) {
+            const bool other_kind = is_new || std::string_view(kind_of(reason->second)) != kind_of(charger.reason);
             reason->second = charger.reason;
             spdlog::info("{}: {}", charger.id, sentence(charger));
+            if (other_kind) {
+                host_.event("reason_changed", {{"charger", charger.id},
+                                               {"kind", kind_of(charger.reason)},
+                                               {"reason_code", name_of(charger.reason)},
+                                               {"reason", sentence(charger)}});
+            }
         }
         bool& warned = warnings_[charger.id];
         if (charger.warning && !warned) {

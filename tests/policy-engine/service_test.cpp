@@ -360,6 +360,9 @@ TEST_CASE("service: prices arrive on their topic, and slots out of order are ref
     world.hold(500, {{"7744", 0}}, 2);
     CHECK(world.reason_code() == "cheap");
     CHECK(world.limit() > 20);
+    world.send("twc/ems/tariff/state", R"({"quality":"error","missing":["spot"],"slots":[]})", true);
+    world.hold(500, {{"7744", 0}}, 2);
+    CHECK(world.reason_code() == "cheap");  // what was announced stays true
     std::swap(tariff["slots"][0], tariff["slots"][1]);
     tariff["slots"][1]["import_price"] = 0.5;
     world.send("twc/ems/tariff/state", tariff.dump(), true);
@@ -413,4 +416,30 @@ TEST_CASE("service: a rule's webhook gets the state, and one that fails is repor
     CHECK(world.limit() == 10);
     CHECK(world.event("webhook_failed").at("reason") == "HTTP status 500, expected 2xx");
     CHECK(world.event("webhook_failed").dump().find("secret") == std::string::npos);
+}
+
+TEST_CASE("service: another kind of reason is an event, another cloud is not") {
+    World world;
+    const auto events = [&] {
+        std::vector<std::string> kinds;
+        for (const auto& publication : world.sent_to("twc/service/policy-engine/event")) {
+            const auto event = nlohmann::json::parse(publication.payload);
+            if (event.at("event_type") == "reason_changed") {
+                kinds.push_back(event.at("kind").get<std::string>());
+                CHECK(event.at("reason").get<std::string>().size() > 5);
+            }
+        }
+        return kinds;
+    };
+    world.live(3700, 300);
+    const auto so_far = events();
+    REQUIRE(so_far.size() >= 2);
+    CHECK(so_far[so_far.size() - 2] == "waiting");
+    CHECK(so_far.back() == "sun");
+    world.live(900, 20);
+    world.live(3700, 60);
+    CHECK(events() == so_far);
+    world.send("twc/policy/mode/set", "off");
+    world.live(3700, 20);
+    CHECK(events().back() == "off");
 }
