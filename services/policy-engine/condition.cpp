@@ -93,9 +93,19 @@ bool holds(const Comparison& comparison, const Circumstances& circumstances) {
     return left && right && relate(*left, comparison.relation, *right);
 }
 
+// About three digits: enough to see why, and they do not change with every sample.
+double rounded(double value) {
+    const double magnitude = std::abs(value);
+    double step = magnitude < 1 ? 0.001 : 0.1;
+    while (magnitude / step >= 1000) {
+        step *= 10;
+    }
+    return std::round(value / step) * step;
+}
+
 std::string text_of(const FactValue& value) {
     const auto* number = std::get_if<double>(&value);
-    return number != nullptr ? fmt::format("{:g}", std::round(*number * 1000) / 1000) : std::get<std::string>(value);
+    return number != nullptr ? fmt::format("{:g}", rounded(*number)) : std::get<std::string>(value);
 }
 
 std::string text_of(const Operand& operand) {

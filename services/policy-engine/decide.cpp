@@ -333,7 +333,11 @@ void Decider::note_use_of_offer(std::size_t index) {
     }
     // More is offered only to a car that follows.
     if (claim.kind == Wish::Kind::solar || claim.kind == Wish::Kind::floored) {
-        claim.cap_a = std::min(claim.cap_a, std::max(claim.minimum_a, memory.target_a));
+        const double as_before_a = std::max(claim.minimum_a, memory.target_a);
+        if (as_before_a < claim.cap_a) {
+            claim.cap_a = as_before_a;
+            claim.cap_name = Limit::none;  // the car's own doing
+        }
     }
 }
 

@@ -178,7 +178,8 @@ TEST_CASE("state publisher: clear makes the broker forget, and the next state is
 
 TEST_CASE("state publisher: a list of objects is in the snapshot and on no flat topic") {
     World w;
-    auto publisher = service::make_state_publisher<contract::TariffState>(w.service.environment, "twc/ems/tariff/state");
+    auto publisher =
+        service::make_state_publisher<contract::TariffState>(w.service.environment, "twc/ems/tariff/state");
     const auto now = w.world.loop.wall_now();
 
     publisher.update(contract::TariffState{
