@@ -323,7 +323,7 @@ The stack runs, in $run. In another terminal:
   mosquitto_sub -v -p $broker_port -t 'twc/#'                                  everything that is said
   mosquitto_pub -p $broker_port -t twc/policy/override/set -m '16 5m'          16 A for five minutes
   mosquitto_pub -p $broker_port -t twc/policy/override/set -m clear            back to the sun
-  mosquitto_pub -p $broker_port -t twc/policy/mode/set -m min_solar            off solar min_solar fast scheduled
+  mosquitto_pub -p $broker_port -t twc/policy/mode/set -m min_solar            off solar min_solar fast scheduled rules
   kill \$(cat $run/policy-engine.pid)   then watch the fail-safe; $run/policy-engine.sh starts it again
 q or Ctrl-C ends everything.
 EOF
