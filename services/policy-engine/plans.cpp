@@ -34,9 +34,14 @@ const PlanGoal* goal_for(const Settings& settings, const Charger& charger, const
     return first;
 }
 
-bool is_still_wanted(const PlanProgress& progress, const Settings& settings, WallTime now) {
-    return std::ranges::find(settings.plans, progress.goal) != settings.plans.end() &&
-           now < progress.deadline + longest_overrun;
+// Not when it was cleared, has been reached or overrun, or when `next` is due before it.
+bool is_still_pursued(const PlanProgress& progress, const Settings& settings, const PlanGoal* next, WallTime now) {
+    const bool is_wanted = std::ranges::find(settings.plans, progress.goal) != settings.plans.end();
+    const bool is_due = now >= progress.deadline;
+    const bool is_over =
+        is_due && (progress.plan.state == PlanState::reached || now >= progress.deadline + longest_overrun);
+    const bool comes_later = !is_due && next != nullptr && *next_deadline(*next, now) < progress.deadline;
+    return is_wanted && !is_over && !comes_later;
 }
 
 // None: not known.
@@ -70,16 +75,12 @@ void follow_plan(const Config& config, const Settings& settings, const Inputs& i
     const std::string alias = guest.config != nullptr    ? guest.config->alias
                               : guest.vehicle != nullptr ? guest.vehicle->alias
                                                          : std::string();
-    const bool is_over =
-        progress && (!is_still_wanted(*progress, settings, inputs.wall) ||
-                     (progress->plan.state == PlanState::reached && inputs.wall >= progress->deadline));
-    if (charger.plugged == false || is_over) {
+    const auto* next = goal_for(settings, charger, alias, inputs.wall);
+    if (progress && (charger.plugged == false || !is_still_pursued(*progress, settings, next, inputs.wall))) {
         progress.reset();
     }
-    if (!progress && charger.plugged != false) {
-        if (const auto* goal = goal_for(settings, charger, alias, inputs.wall)) {
-            progress = PlanProgress{.goal = *goal, .deadline = *next_deadline(*goal, inputs.wall)};
-        }
+    if (!progress && charger.plugged != false && next != nullptr) {
+        progress = PlanProgress{.goal = *next, .deadline = *next_deadline(*next, inputs.wall)};
     }
     if (!progress) {
         return;

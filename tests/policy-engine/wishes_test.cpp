@@ -329,3 +329,22 @@ TEST_CASE("plans: an unplugged car ends what was counted, and what is unknown pl
     unknown.run(-400, 60);
     CHECK(unknown.target() == 0);
 }
+
+TEST_CASE("plans: a goal that is due earlier is pursued first, and the other one after it") {
+    const LocalZone zone("UTC");
+    SteppedSite site;
+    site.config.site.wiring_max_a = 16;
+    const WallTime now = site.inputs.wall;
+    site.settings.plans = {{.charger = "7744", .energy_kwh = 3, .by = now + 8h}};
+    site.run(-400, 5);
+    const auto deadline = [&] { return site.last.memory.chargers.front().plan.value().deadline; };
+    CHECK(deadline() == now + 8h);
+    site.settings.plans.push_back({.charger = "7744", .energy_kwh = 1, .by = now + 1h});
+    site.run(-400, 5);
+    CHECK(deadline() == now + 1h);
+    site.run(-400, 3600);
+    CHECK(deadline() == now + 8h);
+    site.settings.plans.clear();
+    site.run(-400, 2);
+    CHECK_FALSE(site.last.memory.chargers.front().plan);
+}
