@@ -118,6 +118,7 @@ TEST_CASE("fetcher: with real threads a hanging service delays no other") {
     scheduling::EventLoop loop;
     scheduling::ThreadWorkerFactory workers;
     test::FakeHttp http;
+    test::FakeHttp other_http;  // it is asked on the other thread
     std::mutex mutex;
     std::condition_variable released;
     bool is_released = false;
@@ -136,7 +137,7 @@ TEST_CASE("fetcher: with real threads a hanging service delays no other") {
         },
         [](ErrorKind, const std::string&) {});
     const Fetcher other(
-        loop, workers, "other", http, {},
+        loop, workers, "other", other_http, {},
         [&](http::HttpClient&, scheduling::WallTime) -> Fetcher::Deliver {
             return [&] {
                 if (++quick == 5) {
