@@ -95,6 +95,7 @@ std::vector<VehicleGroup> read_groups(const config::Section& section, const conf
                           .allowed = group.flag_or("allowed", true)});
         group.reject_unknown_keys();
     }
+    std::ranges::sort(groups, {}, &VehicleGroup::name);
     for (const auto& vehicle : vehicles) {
         if (!vehicle.group.empty() && std::ranges::find(groups, vehicle.group, &VehicleGroup::name) == groups.end()) {
             root.section("vehicles")

@@ -173,10 +173,11 @@ std::optional<Reason> why_not_here(const Situation& situation) {
                                                                            : std::nullopt;
 }
 
+// In a list sorted by that key.
 template <class Item, class Key>
 const Item* found(const std::vector<Item>& items, const std::string& wanted, Key key) {
-    const auto place = std::ranges::find(items, wanted, key);
-    return place == items.end() ? nullptr : &*place;
+    const auto place = std::ranges::lower_bound(items, wanted, {}, key);
+    return place == items.end() || std::invoke(key, *place) != wanted ? nullptr : &*place;
 }
 
 }  // namespace
@@ -227,7 +228,7 @@ Guest guest_on(const Config& config, const Settings& settings, const Inputs& inp
         guest.config = known == config.vehicles.end() ? nullptr : &*known;
         guest.is_stranger = guest.config == nullptr && is_vin(charger.vin.value_or(""));
     } else if (memory.vehicle_confidence >= confident) {
-        guest.vehicle = found(inputs.vehicles, memory.vehicle, &Vehicle::alias);
+        guest.vehicle = vehicle_of(inputs, memory.vehicle);
         guest.config = vehicle_config_of(config, memory.vehicle);
     }
     if (guest.config == nullptr && guest.vehicle == nullptr) {
@@ -270,6 +271,10 @@ const VehicleSettings* vehicle_settings_of(const Settings& settings, const std::
 
 const ChargerConfig* config_of(const Config& config, const std::string& charger) {
     return found(config.chargers, charger, &ChargerConfig::id);
+}
+
+const Vehicle* vehicle_of(const Inputs& inputs, const std::string& alias) {
+    return found(inputs.vehicles, alias, &Vehicle::alias);
 }
 
 const VehicleConfig* vehicle_config_of(const Config& config, const std::string& alias) {

@@ -57,6 +57,7 @@ std::optional<double> max_a_of(const Guest& guest);
 const ChargerSettings* settings_of(const Settings& settings, const std::string& charger);
 const VehicleSettings* vehicle_settings_of(const Settings& settings, const std::string& alias);
 const ChargerConfig* config_of(const Config& config, const std::string& charger);
+const Vehicle* vehicle_of(const Inputs& inputs, const std::string& alias);
 const VehicleConfig* vehicle_config_of(const Config& config, const std::string& alias);
 
 }  // namespace policy_engine

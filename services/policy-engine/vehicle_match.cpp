@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr Duration same_moment = 120s;
 constexpr double same_current_a = 2;
 constexpr double telling_current_a = 3;
+constexpr double certain = 1;
 
 std::string vin_of(const Config& config, const Vehicle& vehicle) {
     if (vehicle.vin && !vehicle.vin->empty()) {
@@ -49,7 +50,7 @@ double confidence(const Config& config, const Charger& charger, const ChargerMem
                   const Memory::VehiclePlug& plug, const Candidates& candidates) {
     const std::string vin = vin_of(config, vehicle);
     if (charger.vin && !charger.vin->empty() && !vin.empty()) {
-        return same_vin(*charger.vin, vin) ? 1.0 : 0.0;
+        return same_vin(*charger.vin, vin) ? certain : 0.0;
     }
     if (!could_be_here(vehicle)) {
         return 0;
@@ -89,9 +90,8 @@ void forget(ChargerMemory& charger) {
 }
 
 bool has_ended(const Inputs& inputs, const Charger& charger, const ChargerMemory& known) {
-    const auto vehicle = std::ranges::find(inputs.vehicles, known.vehicle, &Vehicle::alias);
-    return charger.plugged == false || vehicle == inputs.vehicles.end() || vehicle->plugged == false ||
-           vehicle->at_home == false;
+    const auto* vehicle = vehicle_of(inputs, known.vehicle);
+    return charger.plugged == false || vehicle == nullptr || vehicle->plugged == false || vehicle->at_home == false;
 }
 
 // A car hangs on one charger only: the surer match takes it.
@@ -109,6 +109,12 @@ void match_charger(const Config& config, const Inputs& inputs, const Candidates&
                    Memory& memory) {
     const Charger& charger = inputs.chargers[index];
     ChargerMemory& known = memory.chargers[index];
+    if (const auto* vehicle = vehicle_of(inputs, known.vehicle)) {
+        const auto& plug = memory.vehicles[static_cast<std::size_t>(vehicle - inputs.vehicles.data())];
+        if (confidence(config, charger, known, *vehicle, plug, candidates) == certain) {
+            return;  // nobody can take it
+        }
+    }
     for (std::size_t v = 0; v < inputs.vehicles.size(); ++v) {
         const auto& vehicle = inputs.vehicles[v];
         const double sure = confidence(config, charger, known, vehicle, memory.vehicles[v], candidates);

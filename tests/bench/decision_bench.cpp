@@ -33,14 +33,21 @@ namespace {
 
 using namespace policy_engine;
 
-/// Chargers that all draw what they are offered, under a sun that moves; each second is one decision.
+/// Chargers that all draw what they are offered, under a sun that moves; each second is one decision. Each charger and
+/// its car have an entry in the configuration and one in the settings, and the bus tells which car it is.
 class Site {
 public:
     explicit Site(std::size_t chargers) {
         inputs_.site = policy_engine::Site{};
         for (std::size_t i = 0; i < chargers; ++i) {
-            inputs_.chargers.push_back(
-                {.id = fmt::format("{:04}", i), .plugged = true, .drawn_a = 0, .max_a = 32, .phases = 1});
+            const auto id = fmt::format("{:04}", i);
+            const auto vin = "5YJ3E7EA0KF00" + id;
+            inputs_.chargers.push_back({.id = id, .plugged = true, .drawn_a = 0, .max_a = 32, .phases = 1, .vin = vin});
+            inputs_.vehicles.push_back({.alias = id, .can_command = true, .vin = vin, .plugged = true});
+            config_.chargers.push_back({.id = id, .phases = 1});
+            config_.vehicles.push_back({.alias = id, .vin = vin});
+            settings_.chargers.push_back({.id = id, .max_a = 30});
+            settings_.vehicles.push_back({.alias = id, .max_a = 30});
         }
     }
 
