@@ -208,6 +208,18 @@ struct VehicleState {
     bool operator==(const VehicleState&) const = default;
 };
 
+/// An upper limit that is in force for what the chargers draw together.
+struct LimitInForce {
+    std::string name;               ///< As in `binding_limit`: wiring, house_l1, import_cap, dimming, ...
+    std::string reason;             ///< Where it comes from, in words.
+    std::optional<double> limit_a;  ///< What was set, in amps per phase …
+    std::optional<double> limit_w;  ///< … or in watts.
+    std::optional<double> room_a;   ///< What it leaves to the chargers now, rounded down to whole amps …
+    std::optional<double> room_w;   ///< … or to hundreds of watts.
+    std::optional<WallTime> until;  ///< None: as long as it is set.
+    bool operator==(const LimitInForce&) const = default;
+};
+
 /// `policy/state`
 struct PolicyState {
     std::optional<WallTime> ts;
@@ -222,7 +234,43 @@ struct PolicyState {
     std::optional<std::map<std::string, std::string>> rules;
     /// The home battery should not discharge now: a car charges from the grid. For whoever can hold it.
     std::optional<bool> battery_hold;
+    std::optional<std::vector<LimitInForce>> limits;  ///< Of all chargers together; those of each are in its state.
     bool operator==(const PolicyState&) const = default;
+};
+
+/// A stretch of charging at full current that a plan has chosen.
+struct PlannedCharge {
+    WallTime start;
+    WallTime end;  ///< Exclusive.
+    double energy_kwh = 0;
+    bool operator==(const PlannedCharge&) const = default;
+};
+
+/// How one goal of `policy/plan/set` stands.
+struct PlanReport {
+    std::optional<std::string> vehicle;  ///< Whose goal it is: of a vehicle …
+    std::optional<std::string> charger;  ///< … or of a charger. With both: the vehicle is at this charger.
+    std::optional<double> soc_pct;       ///< What it wants: a state of charge …
+    std::optional<double> energy_kwh;    ///< … or an energy from the wall.
+    WallTime by;                         ///< Its next deadline, or the one that has passed and is still pursued.
+    std::string strategy;
+    std::string state = "pending";  ///< pending (no charger pursues it now), unknown, reached, waiting, charging, ...
+    std::optional<double> charged_kwh;
+    std::optional<double> needed_kwh;      ///< Still, from the wall.
+    std::optional<double> sun_kwh;         ///< Of it expected from the sun outside `runs`.
+    std::optional<double> cost;            ///< Of what is needed.
+    std::optional<double> co2_g;           ///< The same.
+    std::optional<bool> can_be_met;        ///< False: even full current from now on is too late.
+    std::optional<WallTime> latest_start;  ///< From then on it charges whatever it costs.
+    std::vector<PlannedCharge> runs;
+    bool operator==(const PlanReport&) const = default;
+};
+
+/// `policy/plan/state`
+struct PlansState {
+    std::optional<WallTime> ts;
+    std::vector<PlanReport> plans;
+    bool operator==(const PlansState&) const = default;
 };
 
 /// `policy/charger/<id>/state`
@@ -256,6 +304,8 @@ struct OverrideState {
 inline constexpr std::array<const char*, 4> bus_links{"opening", "ok", "no_answer", "down"};
 inline constexpr std::array<const char*, 5> qualities{"ok", "partial", "estimated", "stale", "error"};
 inline constexpr std::array<const char*, 6> modes{"off", "solar", "min_solar", "fast", "scheduled", "rules"};
+inline constexpr std::array<const char*, 7> plan_states{"pending",  "unknown", "reached", "waiting",
+                                                        "charging", "late",    "overrun"};
 
 template <>
 struct Schema<ServiceInfo> {
@@ -458,6 +508,20 @@ struct Schema<VehicleState> {
 };
 
 template <>
+struct Schema<LimitInForce> {
+    static constexpr auto fields() {
+        using M = LimitInForce;
+        return std::tuple{Field{"name", &M::name},
+                          Field{"reason", &M::reason},
+                          Field{"limit_a", &M::limit_a}.in(not_negative),
+                          Field{"limit_w", &M::limit_w}.in(any_power_w).decimals(0),
+                          Field{"room_a", &M::room_a}.in(not_negative).decimals(0),
+                          Field{"room_w", &M::room_w}.in(any_power_w).decimals(0),
+                          Field{"until", &M::until}};
+    }
+};
+
+template <>
 struct Schema<PolicyState> {
     static constexpr auto fields() {
         using M = PolicyState;
@@ -470,7 +534,47 @@ struct Schema<PolicyState> {
                           Field{"surplus_w", &M::surplus_w}.in(any_power_w).dead_band(25).decimals(0),
                           Field{"binding_limit", &M::binding_limit},
                           Field{"rules", &M::rules},
-                          Field{"battery_hold", &M::battery_hold}};
+                          Field{"battery_hold", &M::battery_hold},
+                          Field{"limits", &M::limits}};
+    }
+};
+
+template <>
+struct Schema<PlannedCharge> {
+    static constexpr auto fields() {
+        using M = PlannedCharge;
+        return std::tuple{Field{"start", &M::start}, Field{"end", &M::end},
+                          Field{"energy_kwh", &M::energy_kwh}.in(any_energy_kwh).decimals(1)};
+    }
+};
+
+template <>
+struct Schema<PlanReport> {
+    static constexpr auto fields() {
+        using M = PlanReport;
+        return std::tuple{Field{"vehicle", &M::vehicle},
+                          Field{"charger", &M::charger},
+                          Field{"soc_pct", &M::soc_pct}.in(percent),
+                          Field{"energy_kwh", &M::energy_kwh}.in(any_energy_kwh),
+                          Field{"by", &M::by},
+                          Field{"strategy", &M::strategy},
+                          Field{"state", &M::state}.one_of(plan_states),
+                          Field{"charged_kwh", &M::charged_kwh}.in(any_energy_kwh).decimals(1),
+                          Field{"needed_kwh", &M::needed_kwh}.in(any_energy_kwh).decimals(1),
+                          Field{"sun_kwh", &M::sun_kwh}.in(any_energy_kwh).decimals(1),
+                          Field{"cost", &M::cost}.decimals(2),
+                          Field{"co2_g", &M::co2_g}.decimals(0),
+                          Field{"can_be_met", &M::can_be_met},
+                          Field{"latest_start", &M::latest_start},
+                          Field{"runs", &M::runs}};
+    }
+};
+
+template <>
+struct Schema<PlansState> {
+    static constexpr auto fields() {
+        using M = PlansState;
+        return std::tuple{Field{"ts", &M::ts}.timing(), Field{"plans", &M::plans}};
     }
 };
 

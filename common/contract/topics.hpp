@@ -51,6 +51,7 @@ public:
         return under("policy/vehicle", alias, std::string(setting) + "/set");
     }
     std::string policy_set(std::string_view setting) const { return under("policy", setting, "set"); }
+    std::string policy_plan_state() const { return under("policy/plan/state"); }
     std::string policy_override_state() const { return under("policy/override/state"); }
     std::string policy_override_state(std::string_view charger) const {
         return under("policy/override", charger, "state");

@@ -142,9 +142,10 @@ void Decider::run() {
     apply_start_stop();
     apply_age();
     hold_for_vehicles();
-    Budget budget = shared_budget(config_, settings_, inputs_, memory_);
-    keep_through_shortage(budget);
-    share_out(claims_, budget, usable_surplus_w(), round_up_from(weight_));
+    SharedLimits limits = shared_limits(config_, settings_, inputs_, memory_);
+    decision_.limits = std::move(limits.in_force);
+    keep_through_shortage(limits.budget);
+    share_out(claims_, limits.budget, usable_surplus_w(), round_up_from(weight_));
 
     decision_.chargers.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -253,13 +254,12 @@ void Decider::call_webhooks() {
 }
 
 Wish Decider::wish_of(std::size_t index, const ChargerSettings* chosen) const {
-    const auto& plan = memory_.chargers[index].plan;
     const Circumstances all{config_, settings_, inputs_, memory_};
     return wish_for({.all = all,
                      .chosen = chosen,
                      .rule = rule_,
                      .is_emergency = is_emergency_,
-                     .plan = plan ? &*plan : nullptr,
+                     .plan = leading_plan(memory_.chargers[index].plans, inputs_.wall),
                      .guest = cases_[index].guest,
                      .ampere_w = claims_[index].ampere_w});
 }
@@ -273,12 +273,12 @@ void Decider::make_claim(std::size_t index) {
 
     state.guest = guest_on(config_, settings_, inputs_, charger, memory);
     claim.minimum_a = minimum_a(settings_, inputs_.bus);
-    if (memory.plan || !settings_.plans.empty()) {
+    if (!memory.plans.empty() || !settings_.plans.empty()) {
         constexpr double usual_a = 32;  // of a unit that has not said what it can
         const double cap_a = std::min({charger_cap(config_, settings_, inputs_, charger, state.guest, nullptr).amps,
                                        charger.max_a.value_or(usual_a), inputs_.bus.wiring_max_a.value_or(unlimited),
                                        config_.site.wiring_max_a.value_or(unlimited)});
-        follow_plan(config_, settings_, inputs_, state.guest, claim, cap_a, index, elapsed_, memory_);
+        follow_plans(config_, settings_, inputs_, state.guest, claim, cap_a, index, elapsed_, memory_);
     }
     state.wish = wish_of(index, chosen);
     set_priority(index, chosen);
@@ -516,8 +516,8 @@ const Vehicle* Decider::commandable_vehicle(const ChargerMemory& memory) const {
     if (memory.vehicle.empty() || memory.vehicle_confidence < confident) {
         return nullptr;
     }
-    const auto vehicle = std::ranges::find(inputs_.vehicles, memory.vehicle, &Vehicle::alias);
-    return vehicle != inputs_.vehicles.end() && vehicle->can_command ? &*vehicle : nullptr;
+    const auto* vehicle = vehicle_of(inputs_, memory.vehicle);
+    return vehicle != nullptr && vehicle->can_command ? vehicle : nullptr;
 }
 
 // The charger's share of the limits is kept for it while its car is being stopped.

@@ -159,6 +159,31 @@ const char* kind_of(Reason reason) {
     return "stopping";
 }
 
+const char* origin_of(Limit limit) {
+    switch (limit) {
+        case Limit::wiring:
+            return "wiring of all chargers";
+        case Limit::house_l1:
+            return "main fuse, phase 1";
+        case Limit::house_l2:
+            return "main fuse, phase 2";
+        case Limit::house_l3:
+            return "main fuse, phase 3";
+        case Limit::house_unknown:
+            return "main fuse, and the currents of the phases are not known";
+        case Limit::import_cap:
+            return "highest import from the grid";
+        case Limit::quarter_hour:
+            return "highest mean import of a quarter of an hour";
+        case Limit::dimming:
+            return "dimming by the grid operator";
+        case Limit::grid_maximum:
+            return "highest import per phase for what does not follow the sun";
+        default:
+            return "limit of one charger";
+    }
+}
+
 std::string duration_text(double duration_s) {
     const auto whole = static_cast<long long>(std::ceil(std::clamp(duration_s, 0.0, 1e9)));
     if (whole < 120) {

@@ -14,6 +14,9 @@ std::string sentence(const ChargerDecision& decision);
 /// event; what changes within one (another cloud) is not.
 const char* kind_of(Reason reason);
 
+/// Where a limit of all chargers together comes from, in words.
+const char* origin_of(Limit limit);
+
 /// "42 s", "7 min", "2 h 5 min"
 std::string duration_text(double duration_s);
 

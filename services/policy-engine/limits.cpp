@@ -63,30 +63,45 @@ void count_quarter_hour(const Inputs& inputs, Duration elapsed, Memory& memory) 
         std::max(0.0, memory.grid_w.value_or(0)) * seconds(std::min<Duration>(elapsed, longest_step));
 }
 
-Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory) {
+SharedLimits shared_limits(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory) {
     // More room must last before it is used; less counts at once.
     const auto lowest_lately = [&](const auto& number) {
         return memory.room.lowest_since(inputs.now - config.raise_hold, number)
             .value_or(std::invoke(number, memory.room.at(inputs.now)));
     };
-    Budget budget;
-    budget.wiring_a =
-        std::min(config.site.wiring_max_a.value_or(unlimited), inputs.bus.wiring_max_a.value_or(unlimited));
-    if (config.site.main_fuse_a) {
-        budget.line_unknown = !memory.line_room_known;
-        for (std::size_t line = 0; line < static_cast<std::size_t>(config.site.phases) && memory.line_room_known;
-             ++line) {
-            budget.line_a[line] = lowest_lately([&](const SiteRoom& room) { return room.line_a[line]; });
-        }
-    }
     const auto with_import = [&](double import_w) {
         return std::max(0.0, lowest_lately(&SiteRoom::without_import_w) + import_w);
     };
+    SharedLimits limits;
+    auto& [budget, in_force] = limits;
+    budget.wiring_a =
+        std::min(config.site.wiring_max_a.value_or(unlimited), inputs.bus.wiring_max_a.value_or(unlimited));
+    if (budget.wiring_a < unlimited) {
+        in_force.push_back({.name = Limit::wiring, .limit_a = budget.wiring_a});
+    }
+    if (config.site.main_fuse_a) {
+        budget.line_unknown = !memory.line_room_known;
+        if (budget.line_unknown) {
+            in_force.push_back({.name = Limit::house_unknown, .limit_a = config.site.main_fuse_a, .room_a = 0});
+        }
+        for (std::size_t line = 0; line < static_cast<std::size_t>(config.site.phases) && memory.line_room_known;
+             ++line) {
+            budget.line_a[line] = lowest_lately([&](const SiteRoom& room) { return room.line_a[line]; });
+            constexpr std::array names{Limit::house_l1, Limit::house_l2, Limit::house_l3};
+            in_force.push_back(
+                {.name = names.at(line), .limit_a = config.site.main_fuse_a, .room_a = budget.line_a[line]});
+        }
+    }
     if (settings.import_cap_w) {
         budget.import_w = with_import(*settings.import_cap_w);
+        in_force.push_back({.name = Limit::import_cap, .limit_w = settings.import_cap_w, .room_w = budget.import_w});
     }
     if (settings.quarter_hour_w) {
         const double left_w = with_import(quarter_hour_import_w(*settings.quarter_hour_w, inputs.wall, memory));
+        in_force.push_back({.name = Limit::quarter_hour,
+                            .limit_w = settings.quarter_hour_w,
+                            .room_w = left_w,
+                            .until = inputs.wall - inputs.wall.time_since_epoch() % quarter_hour + quarter_hour});
         if (left_w < budget.import_w) {
             budget.import_w = left_w;
             budget.import_name = Limit::quarter_hour;
@@ -94,12 +109,17 @@ Budget shared_budget(const Config& config, const Settings& settings, const Input
     }
     if (settings.dimming) {
         budget.total_w = settings.dimming->limit_w;
+        in_force.push_back({.name = Limit::dimming,
+                            .limit_w = settings.dimming->limit_w,
+                            .room_w = settings.dimming->limit_w,
+                            .until = settings.dimming->until});
     }
     if (settings.grid_max_a) {
         budget.firm_w =
             with_import(*settings.grid_max_a * config.site.phases * volts(config.site, inputs.site, Charger{}));
+        in_force.push_back({.name = Limit::grid_maximum, .limit_a = settings.grid_max_a, .room_w = budget.firm_w});
     }
-    return budget;
+    return limits;
 }
 
 }  // namespace policy_engine

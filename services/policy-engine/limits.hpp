@@ -29,7 +29,12 @@ double minimum_a(const Settings& settings, const Bus& bus);
 /// Counts what is imported in the quarter of an hour by the clock, for `quarter_hour_w`.
 void count_quarter_hour(const Inputs& inputs, Duration elapsed, Memory& memory);
 
-/// The budgets that all chargers share, as far as they are known (see share.hpp).
-Budget shared_budget(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory);
+/// The limits that all chargers share, as far as they are known.
+struct SharedLimits {
+    Budget budget;  ///< What they leave (see share.hpp).
+    std::vector<LimitInForce> in_force;
+};
+
+SharedLimits shared_limits(const Config& config, const Settings& settings, const Inputs& inputs, const Memory& memory);
 
 }  // namespace policy_engine

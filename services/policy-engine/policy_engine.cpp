@@ -14,11 +14,11 @@
 #include "policy-engine/modes.hpp"
 #include "policy-engine/override.hpp"
 #include "policy-engine/plan_goal.hpp"
+#include "policy-engine/plans.hpp"
+#include "policy-engine/published_states.hpp"
 #include "policy-engine/schedule.hpp"
-#include "policy-engine/session.hpp"
 #include "policy-engine/settings.hpp"
 #include "policy-engine/staleness.hpp"
-#include "policy-engine/tariff.hpp"
 #include "storage/atomic_file.hpp"
 
 namespace policy_engine {
@@ -30,6 +30,7 @@ using namespace std::chrono_literals;
 constexpr Duration tick = 1s;
 constexpr Duration save_interval = 500ms;  // at least, between two writes
 constexpr Duration save_retry = 30s;
+constexpr double worth_a_write_kwh = 0.5;  // SD cards wear
 constexpr auto vehicle_command_expiry = 60s;
 // What a command changes is shown without delay.
 constexpr service::Pace at_once{.at_most_every = 0s, .qos = 1};
@@ -57,13 +58,6 @@ std::vector<Slot> in_order(const char* topic, const std::vector<Slot>& slots) {
     return slots;
 }
 
-contract::OverrideState override_state(const std::optional<Override>& order, const std::string& scope) {
-    if (!order) {
-        return {.active = false, .scope = scope};
-    }
-    return {.active = true, .scope = scope, .amps = order->amps, .until = order->until, .source = order->source};
-}
-
 }  // namespace
 
 PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environment, MakeHttpClient make_http_client)
@@ -81,6 +75,8 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
       state_publisher_(service::make_state_publisher<contract::PolicyState>(environment, topics_.policy_state())),
       override_publisher_(service::make_state_publisher<contract::OverrideState>(
           environment, topics_.policy_override_state(), at_once)),
+      plan_publisher_(service::make_state_publisher<contract::PlansState>(environment, topics_.policy_plan_state(),
+                                                                          service::Pace{.qos = 1})),
       webhooks_(environment, std::move(make_http_client), host_),
       twcmanager_(config_.twcmanager, environment, host_,
                   [this](const messaging::Delivery& command) {
@@ -107,6 +103,7 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
 
 PolicyEngine::~PolicyEngine() {
     disk_.reset();  // what is being written must not land on top of what follows
+    keep_plans(0);
     if (!unsaved_ || config_.state_file.empty()) {
         return;
     }
@@ -121,6 +118,12 @@ void PolicyEngine::restore_state() {
     auto restored = restore(config_.state_file, config_.defaults, environment_.loop.wall_now());
     kept_ = std::move(restored.state);
     kept_starts_ = kept_.starts;
+    for (const auto& [charger, plans] : kept_.pursued) {
+        auto& progress = memory_.kept_plans[charger];
+        std::ranges::transform(plans, std::back_inserter(progress), [](const KeptPlan& plan) {
+            return PlanProgress{.goal = plan.goal, .deadline = plan.deadline, .charged_kwh = plan.charged_kwh};
+        });
+    }
     for (const auto& problem : restored.problems) {
         spdlog::error("{}", problem);
         host_.event("settings_problem", {{"reason", problem}});
@@ -400,10 +403,10 @@ void PolicyEngine::publish_overrides() {
                             .first;
         }
         if (publisher != charger_override_publishers_.end()) {
-            publisher->second.update(override_state(charger.override_order, charger.id));
+            publisher->second.update(override_report(charger.override_order, charger.id));
         }
     }
-    override_publisher_.update(override_state(shown, scope));
+    override_publisher_.update(override_report(shown, scope));
 }
 
 // Several samples that arrive together are one picture.
@@ -456,10 +459,15 @@ void PolicyEngine::decide_now() {
         spdlog::info("an override has ended");
         settings_changed();
     }
+    if (drop_ended_plans(kept_.settings.plans, environment_.loop.wall_now())) {
+        spdlog::info("a plan has ended");
+        settings_changed();
+    }
     fill_inputs();
     Decision decision = decide(config_.core, kept_.settings, inputs_, std::move(memory_));
     memory_ = std::move(decision.memory);
     add_kept_starts();
+    keep_plans(worth_a_write_kwh);
     publish_limits(decision);
     for (const auto& command : decision.commands) {
         spdlog::info("{} {:g} for vehicle {}", command.command, command.value, command.alias);
@@ -497,6 +505,24 @@ void PolicyEngine::add_kept_starts() {
     }
 }
 
+// What was charged towards the goals, for the next start.
+void PolicyEngine::keep_plans(double worth_kwh) {
+    for (const auto& charger : memory_.chargers) {
+        std::vector<KeptPlan> now;
+        std::ranges::transform(charger.plans, std::back_inserter(now), [](const PlanProgress& progress) {
+            return KeptPlan{progress.goal, progress.deadline, progress.charged_kwh};
+        });
+        auto& kept = kept_.pursued[charger.id];
+        const bool is_same = std::ranges::equal(kept, now, [&](const KeptPlan& a, const KeptPlan& b) {
+            return a.goal == b.goal && a.deadline == b.deadline && std::abs(a.charged_kwh - b.charged_kwh) <= worth_kwh;
+        });
+        if (!is_same) {
+            kept = std::move(now);
+            save_soon();
+        }
+    }
+}
+
 void PolicyEngine::publish_limits(const Decision& decision) {
     std::map<std::string, double> limits;
     for (std::size_t i = 0; i < decision.chargers.size(); ++i) {
@@ -523,39 +549,19 @@ void PolicyEngine::publish_limits(const Decision& decision) {
 }
 
 void PolicyEngine::publish_states(const Decision& decision) {
-    contract::PolicyState state{.ts = inputs_.wall,
-                                .mode = name_of(kept_.settings.mode),
-                                .reason = "no charger is linked",
-                                .surplus_w = decision.surplus_w};
-    const ChargerDecision* leading = nullptr;
     for (std::size_t i = 0; i < decision.chargers.size(); ++i) {
-        const auto& charger = decision.chargers[i];
-        publish_charger(charger, memory_.chargers[i]);
-        state.allocated_a += charger.target_a;
-        if (leading == nullptr || charger.target_a > leading->target_a) {
-            leading = &charger;
-        }
+        publish_charger(decision.chargers[i], memory_.chargers[i]);
     }
-    if (leading != nullptr) {
-        state.rule = decision.rule.empty() ? std::optional<std::string>() : decision.rule;
-        state.reason =
-            decision.chargers.size() > 1 ? fmt::format("{}: {}", leading->id, sentence(*leading)) : sentence(*leading);
-        state.countdown_s = leading->countdown_s;
-        if (leading->binding != Limit::none) {
-            state.binding_limit = name_of(leading->binding);
-        }
-    }
-    state.battery_hold = decision.battery_hold;
-    if (uses_rules(kept_.settings) || config_.core.rules.emergencies > 0) {
-        state.rules.emplace();
-        const Circumstances all{config_.core, kept_.settings, inputs_, memory_};
-        for (const auto& line : trace(config_.core.rules, all, inputs_.now, memory_.rules)) {
-            state.rules->emplace(line.name, line.status);
-        }
-    }
+    const auto state = site_report(config_.core, kept_.settings, inputs_, decision, memory_);
     last_state_ = contract::to_json(state);
     twcmanager_.update(state);
     state_publisher_.update(state);
+    auto plans = plans_report(kept_.settings, inputs_, memory_);
+    for (const auto& [type, plan] : plan_events(plans_, plans)) {
+        host_.event(type, contract::to_json(plan));
+    }
+    plan_publisher_.update(plans);
+    plans_ = std::move(plans);
 }
 
 void PolicyEngine::publish_charger(const ChargerDecision& charger, const ChargerMemory& memory) {
@@ -566,26 +572,7 @@ void PolicyEngine::publish_charger(const ChargerDecision& charger, const Charger
                                      contract::field_traits<contract::PolicyChargerState>(), service::Pace{.qos = 1})
                         .first;
     }
-    const auto* chosen = settings_of(kept_.settings, charger.id);
-    contract::PolicyChargerState state{.ts = inputs_.wall,
-                                       .target_a = charger.target_a,
-                                       .reason = sentence(charger),
-                                       .reason_code = name_of(charger.reason),
-                                       .countdown_s = charger.countdown_s,
-                                       .priority = charger.priority,
-                                       .enabled = chosen == nullptr || chosen->enabled,
-                                       .max_a = charger.max_a,
-                                       .session_solar_pct = solar_pct(memory.session),
-                                       .starts_today = memory.starts_today};
-    if (charger.binding != Limit::none) {
-        state.binding_limit = name_of(charger.binding);
-    }
-    if (!charger.vehicle.empty()) {
-        state.vehicle = charger.vehicle;
-    }
-    if (const auto prices = prices_in_force(kept_.settings, inputs_); prices.import_price || prices.export_price) {
-        state.session_cost = memory.session.cost;
-    }
+    const auto state = charger_report(kept_.settings, inputs_, charger, memory);
     twcmanager_.update(charger.id, state);
     publisher->second.update(state);
 }

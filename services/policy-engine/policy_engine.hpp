@@ -65,6 +65,7 @@ private:
     void decide_now();
     void fill_inputs();
     void add_kept_starts();
+    void keep_plans(double worth_kwh);
     void publish_limits(const Decision& decision);
     void publish_states(const Decision& decision);
     void publish_charger(const ChargerDecision& charger, const ChargerMemory& memory);
@@ -99,6 +100,8 @@ private:
     service::ServiceHost host_;
     service::StatePublisher state_publisher_;
     service::StatePublisher override_publisher_;
+    service::StatePublisher plan_publisher_;
+    contract::PlansState plans_;  ///< As published last.
     std::map<std::string, service::StatePublisher> charger_publishers_;
     std::map<std::string, service::StatePublisher> charger_override_publishers_;
     std::string settings_sent_;

@@ -10,12 +10,21 @@
 
 namespace policy_engine {
 
+/// A goal that a charger pursues, as far as it must not be counted anew.
+struct KeptPlan {
+    PlanGoal goal;
+    WallTime deadline{};
+    double charged_kwh = 0;
+    bool operator==(const KeptPlan&) const = default;
+};
+
 /// What outlives a restart.
 struct KeptState {
     Settings settings;
     int starts_day = 0;  ///< The local day that `starts` counts.
     std::map<std::string, int> starts;
-    std::int64_t next_seq = 0;  ///< Every `seq` of a limit that was ever sent is lower.
+    std::map<std::string, std::vector<KeptPlan>> pursued;  ///< By charger.
+    std::int64_t next_seq = 0;                             ///< Every `seq` of a limit that was ever sent is lower.
     bool operator==(const KeptState&) const = default;
 };
 

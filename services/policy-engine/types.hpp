@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -272,9 +273,9 @@ struct StaleLimits {
 /// What the core needs of the configuration file.
 struct Config {
     SiteConfig site;
-    std::vector<ChargerConfig> chargers;
-    std::vector<VehicleConfig> vehicles;
-    std::vector<VehicleGroup> groups;
+    std::vector<ChargerConfig> chargers;  ///< Sorted by id.
+    std::vector<VehicleConfig> vehicles;  ///< Sorted by alias.
+    std::vector<VehicleGroup> groups;     ///< Sorted by name.
     RuleSet rules{.list = default_rules()};
     ValueRule value;
     StaleLimits stale;
@@ -416,8 +417,8 @@ struct Session {
 struct PlanProgress {
     PlanGoal goal;
     WallTime deadline{};
-    double charged_kwh = 0;  ///< From the wall, since it is pursued.
-    double needed_kwh = 0;   ///< Still.
+    double charged_kwh = 0;            ///< From the wall, towards a goal for an energy.
+    std::optional<double> needed_kwh;  ///< Still; none: not known, and nothing is planned.
     Plan plan;
     std::optional<Instant> planned_at;
     std::optional<WallTime> running_since;  ///< Since when it has had the car charge without a break.
@@ -453,7 +454,7 @@ struct ChargerMemory {
     std::string vehicle;  ///< Alias of the matched vehicle; empty: none.
     double vehicle_confidence = 0;
     Session session;
-    std::optional<PlanProgress> plan;  ///< Of the goal that concerns it; none: there is none.
+    std::vector<PlanProgress> plans;  ///< Of the goals that concern it, by deadline.
 };
 
 /// What a sample of the grid leaves to the chargers together.
@@ -492,6 +493,8 @@ struct Memory {
     };
     std::vector<VehicleLimit> vehicle_limits;
     RuleMemory rules;
+    std::map<std::string, std::vector<PlanProgress>>
+        kept_plans;            ///< From before a restart, until their charger appears.
     std::int64_t quarter = 0;  ///< Number of the quarter of an hour that `quarter_import_ws` counts.
     double quarter_import_ws = 0;
 };
@@ -528,8 +531,20 @@ struct WebhookCall {
     bool operator==(const WebhookCall&) const = default;
 };
 
+/// A limit for all chargers together, and what it leaves to them.
+struct LimitInForce {
+    Limit name = Limit::none;
+    std::optional<double> limit_a;  ///< What was set: per phase, summed over the chargers of the line …
+    std::optional<double> limit_w;  ///< … or in watts.
+    std::optional<double> room_a;
+    std::optional<double> room_w;
+    std::optional<WallTime> until;
+    bool operator==(const LimitInForce&) const = default;
+};
+
 struct Decision {
     std::vector<ChargerDecision> chargers;  ///< In the order of the inputs.
+    std::vector<LimitInForce> limits;
     std::vector<VehicleCommand> commands;
     std::vector<WebhookCall> webhooks;
     std::string rule;                 ///< The active rule; empty: none.

@@ -42,6 +42,7 @@ std::map<std::string, Check> expected_topics() {
         {"twc/policy/charger/7744/state", &breach<contract::PolicyChargerState>},
         {"twc/policy/settings", &not_an_object},
         {"twc/policy/override/state", &breach<contract::OverrideState>},
+        {"twc/policy/plan/state", &breach<contract::PlansState>},
     };
     for (const auto& service : Stack::services) {
         const std::string branch = "twc/service/" + service;

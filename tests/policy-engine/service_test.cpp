@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "storage/atomic_file.hpp"
 #include "world.hpp"
 
 using namespace std::chrono_literals;
@@ -296,6 +297,89 @@ TEST_CASE("service: a plan is taken, shown, kept over a restart, and charges whe
     CHECK(world.retained("twc/policy/settings").at("plans").empty());
     world.hold(500, {{"7744", 0}}, 3);
     CHECK(world.limit() == 0);
+}
+
+TEST_CASE("service: what a plan means is published, and what was charged for it survives a restart") {
+    World world;
+    CHECK(world.retained("twc/policy/plan/state").at("plans").empty());
+    world.hold(-1500, {{"7744", 0}}, 3);
+    const auto by = world.loop.wall_now() + 90min;
+    world.send("twc/policy/plan/set",
+               R"({"charger":"7744","energy_kwh":2,"by":")" + contract::format_timestamp(by) + R"("})");
+    world.send("twc/policy/plan/set", R"({"charger":"0102","energy_kwh":2,"by":"23:00"})");
+    CHECK(world.event("command_rejected").at("reason") == "no such charger");
+    world.hold(-1500, {{"7744", 0}}, 3);
+    const auto plan = [&] { return world.retained("twc/policy/plan/state").at("plans").at(0); };
+    CHECK(plan().at("state") == "waiting");
+    CHECK(plan().at("charger") == "7744");
+    CHECK(plan().at("needed_kwh") == 2);
+    CHECK(plan().at("can_be_met") == true);
+    CHECK(contract::parse_timestamp(plan().at("latest_start").get<std::string>()).value() < by - 15min);
+    CHECK(plan().at("runs").size() == 1);
+
+    world.live(3700, 1200);
+    const auto charged_kwh = plan().at("charged_kwh").get<double>();
+    CHECK(charged_kwh > 0.9);
+    world.stop();
+    world.start();
+    world.live(3700, 3);
+    CHECK(plan().at("charged_kwh").get<double>() > charged_kwh - 0.01);
+    world.live(3700, 1500);
+    CHECK(plan().at("state") == "reached");
+    CHECK(world.event("plan_reached").at("charger") == "7744");
+}
+
+TEST_CASE("service: a plan that cannot be met says so once") {
+    World world;
+    world.hold(500, {{"7744", 0}}, 3);
+    world.send("twc/policy/plan/set", R"({"charger":"7744","energy_kwh":200,"by":")" +
+                                          contract::format_timestamp(world.loop.wall_now() + 1h) + R"("})");
+    world.hold(500, {{"7744", 0}}, 200);
+    CHECK(world.event("plan_cannot_be_met").at("needed_kwh") == 200);
+    const auto events = world.sent_to("twc/service/policy-engine/event");
+    CHECK(std::ranges::count_if(events, [](const auto& sent) {
+              return sent.payload.find("plan_cannot_be_met") != std::string::npos;
+          }) == 1);
+}
+
+TEST_CASE("service: what a state file says of plans is checked, and the rest of it is kept") {
+    World world;
+    world.send("twc/policy/mode/set", "fast");
+    world.stop();
+    auto kept = nlohmann::json::parse(storage::read_if_present(world.config.state_file).value());
+    kept["pursued"] = {{"7744", {{{"goal", kept["settings"]}, {"deadline", "soon"}, {"charged_kwh", 1}}}}};
+    storage::write_atomically(world.config.state_file, kept.dump());
+    world.start();
+    CHECK(world.event("settings_problem").at("reason").get<std::string>().find("pursued.7744") != std::string::npos);
+    CHECK(world.retained("twc/policy/state").at("mode") == "fast");
+}
+
+TEST_CASE("service: every limit of all chargers together is shown with what it leaves") {
+    policy_engine::ServiceConfig config;
+    config.core.site.main_fuse_a = 35;
+    config.core.site.wiring_max_a = 40;
+    World world(config);
+    world.send("twc/policy/mode/set", "fast");
+    world.send("twc/policy/dim_w/set", "4200 10m");
+    world.send("twc/policy/import_cap_w/set", "5000");
+    world.send("twc/policy/quarter_hour_w/set", "6000");
+    world.hold(1150, {{"7744", 0}}, 10);
+    std::map<std::string, nlohmann::json> limits;
+    const auto state = world.retained("twc/policy/state");
+    for (const auto& limit : state.at("limits")) {
+        limits.emplace(limit.at("name"), limit);
+    }
+    CHECK(limits.size() == 5);
+    CHECK(limits.at("wiring").at("limit_a") == 40);
+    CHECK(limits.at("house_l1").at("limit_a") == 35);
+    CHECK(limits.at("house_l1").at("room_a") == 30);
+    CHECK(limits.at("house_l1").at("reason") == "main fuse, phase 1");
+    CHECK(limits.at("import_cap").at("room_w") == 3800);
+    CHECK(limits.at("dimming").at("limit_w") == 4200);
+    CHECK(limits.at("dimming").at("until").is_string());
+    const auto end = contract::parse_timestamp(limits.at("quarter_hour").at("until").get<std::string>()).value();
+    CHECK(end > world.loop.wall_now());
+    CHECK(end <= world.loop.wall_now() + 15min);
 }
 
 TEST_CASE("service: a plan for a state of charge needs the size of the battery") {

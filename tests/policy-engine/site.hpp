@@ -56,6 +56,7 @@ struct SteppedSite {
         return last;
     }
 
+    const std::vector<policy_engine::PlanProgress>& plans() const { return last.memory.chargers.front().plans; }
     double target(std::size_t index = 0) const { return last.chargers[index].target_a; }
     double drawn(std::size_t index = 0) const { return inputs.chargers[index].drawn_a.value_or(0); }
     policy_engine::Reason reason(std::size_t index = 0) const { return last.chargers[index].reason; }

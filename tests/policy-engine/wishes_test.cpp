@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "local_zone.hpp"
+#include "policy-engine/plans.hpp"
 #include "policy-engine/surplus.hpp"
 #include "policy-engine/tariff.hpp"
 #include "site.hpp"
@@ -316,11 +317,11 @@ TEST_CASE("plans: an unplugged car ends what was counted, and what is unknown pl
     site.settings.plans = {{.charger = "7744", .energy_kwh = 2, .by = site.inputs.wall + 1h}};
     site.config.site.wiring_max_a = 16;
     site.run(-400, 3000);
-    REQUIRE(site.last.memory.chargers.front().plan);
-    CHECK(site.last.memory.chargers.front().plan->charged_kwh == doctest::Approx(2).epsilon(0.05));
+    REQUIRE(site.plans().size() == 1);
+    CHECK(site.plans().front().charged_kwh == doctest::Approx(2).epsilon(0.05));
     site.inputs.chargers.front().plugged = false;
     site.run(-400, 2);
-    CHECK_FALSE(site.last.memory.chargers.front().plan);
+    CHECK(site.plans().empty());
 
     SteppedSite unknown;
     unknown.config.vehicles = {{.alias = "blue", .battery_kwh = 60}};
@@ -328,6 +329,8 @@ TEST_CASE("plans: an unplugged car ends what was counted, and what is unknown pl
     unknown.settings.plans = {{.vehicle = "blue", .soc_pct = 80, .by = unknown.inputs.wall + 30min}};
     unknown.run(-400, 60);
     CHECK(unknown.target() == 0);
+    REQUIRE(unknown.plans().size() == 1);
+    CHECK_FALSE(unknown.plans().front().needed_kwh);
 }
 
 TEST_CASE("plans: a goal that is due earlier is pursued first, and the other one after it") {
@@ -337,14 +340,64 @@ TEST_CASE("plans: a goal that is due earlier is pursued first, and the other one
     const WallTime now = site.inputs.wall;
     site.settings.plans = {{.charger = "7744", .energy_kwh = 3, .by = now + 8h}};
     site.run(-400, 5);
-    const auto deadline = [&] { return site.last.memory.chargers.front().plan.value().deadline; };
+    const auto deadline = [&] { return leading_plan(site.plans(), site.inputs.wall)->deadline; };
     CHECK(deadline() == now + 8h);
     site.settings.plans.push_back({.charger = "7744", .energy_kwh = 1, .by = now + 1h});
     site.run(-400, 5);
     CHECK(deadline() == now + 1h);
     site.run(-400, 3600);
     CHECK(deadline() == now + 8h);
+    REQUIRE(site.plans().size() == 1);
+    CHECK(site.plans().front().charged_kwh < 0.1);  // an energy counts once
     site.settings.plans.clear();
     site.run(-400, 2);
-    CHECK_FALSE(site.last.memory.chargers.front().plan);
+    CHECK(site.plans().empty());
+}
+
+TEST_CASE("plans: a bigger goal soon after a small one is not late because of it") {
+    const LocalZone zone("UTC");
+    SteppedSite site;
+    site.config.site.wiring_max_a = 16;  // 3.7 kW
+    const WallTime begin = site.inputs.wall;
+    site.settings.plans = {{.charger = "7744", .energy_kwh = 1, .by = begin + 4h},
+                           {.charger = "7744", .energy_kwh = 9, .by = begin + 5h}};
+    double charged_kwh = 0;
+    double by_first_kwh = 0;
+    while (site.inputs.wall < begin + 5h) {
+        site.step(-400);
+        charged_kwh += site.drawn() * 230 / 3.6e6;
+        by_first_kwh = site.inputs.wall <= begin + 4h ? charged_kwh : by_first_kwh;
+    }
+    CHECK(by_first_kwh > 3);
+    CHECK(charged_kwh == doctest::Approx(10).epsilon(0.03));
+}
+
+TEST_CASE("plans: a goal of another day waits for its day although the one before it is reached") {
+    const LocalZone zone("UTC");
+    const WallTime now{};
+    const auto progress = [&](Duration in, double needed_kwh, PlanState state) {
+        PlanProgress one{.deadline = now + in, .needed_kwh = needed_kwh};
+        one.plan.state = state;
+        one.plan.charge_now = state == PlanState::charging || state == PlanState::late;
+        return one;
+    };
+    const auto leading = [&](const std::vector<PlanProgress>& plans) {
+        return leading_plan(plans, now) - plans.data();
+    };
+    CHECK(leading_plan({}, now) == nullptr);
+    CHECK(leading({progress(8h, 0, PlanState::reached), progress(72h, 5, PlanState::charging)}) == 0);
+    CHECK(leading({progress(8h, 0, PlanState::reached), progress(20h, 5, PlanState::charging)}) == 1);
+    CHECK(leading({progress(8h, 5, PlanState::waiting), progress(20h, 5, PlanState::charging)}) == 0);
+    CHECK(leading({progress(8h, 5, PlanState::waiting), progress(72h, 300, PlanState::late)}) == 1);
+    CHECK(leading({progress(72h, 5, PlanState::charging)}) == 0);
+}
+
+TEST_CASE("plans: goals for once are forgotten half a day after their deadline, weekly ones never") {
+    const WallTime now = std::chrono::sys_days(std::chrono::year(2026) / 6 / 1) + 12h;
+    std::vector<PlanGoal> goals = {{.charger = "7744", .energy_kwh = 1, .by = now - 11h},
+                                   {.charger = "7744", .energy_kwh = 1, .days = 1, .by_min = 60}};
+    CHECK_FALSE(drop_ended_plans(goals, now));
+    CHECK(drop_ended_plans(goals, now + 2h));
+    REQUIRE(goals.size() == 1);
+    CHECK(goals.front().days == 1);
 }
