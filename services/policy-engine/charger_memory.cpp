@@ -13,6 +13,9 @@ using namespace std::chrono_literals;
 
 constexpr double largest_gap_a = 1.5;
 constexpr double gap_learning_rate = 0.1;
+constexpr double has_followed_a = 1;
+// A slow answer is believed at once: to take a slow car for a full one costs more than to wait for a quick one.
+constexpr int quicker_by_parts = 10;
 
 // The rules take it from where it is.
 void take_over(const Config& config, const Settings& settings, const Inputs& inputs, const Charger& charger,
@@ -72,6 +75,18 @@ void follow_plug(const Charger& charger, Instant now, ChargerMemory& memory) {
     memory.stop = StopStep::none;
     memory.start_asked_at.reset();
     memory.start_attempts = 0;
+    memory.lag = usual_lag;  // it may be another car
+}
+
+void learn_lag(double drawn_a, Instant now, ChargerMemory& memory) {
+    const bool is_news = memory.drawing && memory.target_a > 0 && memory.lag_seen_for != memory.target_changed_at;
+    const double left_a = std::abs(memory.target_a - memory.gap_a - drawn_a);
+    if (!is_news || left_a > has_followed_a || memory.drawing_since > memory.target_changed_at) {
+        return;
+    }
+    memory.lag_seen_for = memory.target_changed_at;
+    const Duration took = now - memory.target_changed_at;
+    memory.lag = took > memory.lag ? took : memory.lag - (memory.lag - took) / quicker_by_parts;
 }
 
 void follow_draw(double drawn_a, const Charger& charger, Instant now, ChargerMemory& memory) {
@@ -83,8 +98,9 @@ void follow_draw(double drawn_a, const Charger& charger, Instant now, ChargerMem
         memory.has_drawn = true;
         memory.starts_today += drawing ? 1 : 0;
     }
+    learn_lag(drawn_a, now, memory);
     const double gap_a = memory.target_a - drawn_a;
-    const bool settled = drawing && now - memory.target_changed_at > settling_time;
+    const bool settled = drawing && now - memory.target_changed_at > settling_time(memory);
     if (settled && gap_a >= 0 && gap_a < not_following_a) {
         memory.gap_a += gap_learning_rate * (std::min(gap_a, largest_gap_a) - memory.gap_a);
     }
@@ -102,6 +118,8 @@ void follow_presence(const Config& config, const Settings& settings, const Input
 }
 
 }  // namespace
+
+Duration settling_time(const ChargerMemory& memory) { return std::clamp<Duration>(2 * memory.lag, 10s, 3min); }
 
 void follow_chargers(const Config& config, const Settings& settings, const Inputs& inputs, Memory& memory) {
     recognise(config, settings, inputs, memory);

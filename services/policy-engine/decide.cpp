@@ -34,6 +34,8 @@ constexpr double lowest_order_a = 5;
 // A fuse stands a small overload for minutes; a contactor is not opened for a kettle.
 constexpr Duration shortage_grace = 10s;
 constexpr Duration shortage_retry = 60s;
+// What the home battery has started it keeps down to so much below, unless a buffer says otherwise.
+constexpr double battery_start_band_pct = 5;
 
 /// One decision in progress.
 class Decider {
@@ -328,7 +330,7 @@ void Decider::note_use_of_offer(std::size_t index) {
     if (idle > start_patience) {
         claim.most_used_a = 0;
         cases_[index].is_unused = true;
-    } else if (memory.drawing && unchanged > settling_time) {
+    } else if (memory.drawing && unchanged > settling_time(memory)) {
         claim.most_used_a = *drawn_a + not_following_a;
     }
     // More is offered only to a car that follows.
@@ -402,7 +404,10 @@ double Decider::lifted_w(std::size_t index, double surplus_w, double minimum_w) 
         top_up_a_ -= missing_w / ampere_w;
         return minimum_w;
     }
-    const auto& needed_pct = on ? settings_.battery_buffer_pct : settings_.battery_start_pct;
+    auto needed_pct = on ? settings_.battery_buffer_pct : settings_.battery_start_pct;
+    if (on && !needed_pct && settings_.battery_start_pct) {
+        needed_pct = *settings_.battery_start_pct - battery_start_band_pct;
+    }
     const auto charge_pct = inputs_.site ? inputs_.site->battery_soc_pct : std::nullopt;
     if (needed_pct && charge_pct && *charge_pct >= *needed_pct && missing_w <= battery_support_w_) {
         battery_support_w_ -= missing_w;

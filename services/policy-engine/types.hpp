@@ -32,8 +32,8 @@ inline Duration from_seconds(double value) {
 inline constexpr double drawing_a = 1.0;
 /// More below its offer than this: the car does not follow (it draws 0.8 to 1.3 A less, twc-protocol 9.4).
 inline constexpr double not_following_a = 2.5;
-/// Cars settle within this time after a change (control notes E2); before, their draw says nothing about their wish.
-inline constexpr Duration settling_time = std::chrono::seconds(20);
+/// Most cars follow a change within this time (control notes E2), until the car's own lag is known.
+inline constexpr Duration usual_lag = std::chrono::seconds(10);
 /// Stands for the age of what happened before anything was known.
 inline constexpr Duration long_ago = std::chrono::hours(24);
 
@@ -439,9 +439,11 @@ struct ChargerMemory {
     Instant drawing_since{};  ///< Of `drawing` being as it is.
     bool has_drawn = false;   ///< `drawing` has been true once, so that `drawing_since` means a stop.
     int starts_today = 0;
-    History<double> drawn;              ///< Amps by time of arrival, to set against a meter that lags.
-    double gap_a = 0;                   ///< By how much the car stays below what is offered, once settled.
-    std::optional<Instant> turn_since;  ///< Since when it has been served; none: it waits.
+    History<double> drawn;                ///< Amps by time of arrival, to set against a meter that lags.
+    double gap_a = 0;                     ///< By how much the car stays below what is offered, once settled.
+    Duration lag = usual_lag;             ///< How long the car takes to follow a change, learned from what it draws.
+    std::optional<Instant> lag_seen_for;  ///< The change of target that it was last learned from.
+    std::optional<Instant> turn_since;    ///< Since when it has been served; none: it waits.
     Instant turn_ended_at{};
     StopStep stop = StopStep::none;
     Instant stop_asked_at{};

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "local_zone.hpp"
+#include "policy-engine/charger_memory.hpp"
 #include "policy-engine/plans.hpp"
 #include "policy-engine/surplus.hpp"
 #include "policy-engine/tariff.hpp"
@@ -194,6 +195,22 @@ TEST_CASE("battery: from its buffer on it keeps a charge at the minimum, and fro
     }
 }
 
+TEST_CASE("battery: without a buffer it keeps what it has begun for another five percent") {
+    SteppedSite site;
+    site.config.site.battery_max_w = 5000;
+    site.settings.battery_start_pct = 95;
+    site.inputs.site->battery_w = 0;
+    site.inputs.site->battery_soc_pct = 95;
+    site.run(300, 600);
+    REQUIRE(site.target() == 6);
+    site.inputs.site->battery_soc_pct = 91;
+    site.run(300, 3600);
+    CHECK(site.target() == 6);
+    site.inputs.site->battery_soc_pct = 89;
+    site.run(300, 3600);
+    CHECK(site.target() == 0);
+}
+
 TEST_CASE("battery: boost empties it into the car down to its limit") {
     SteppedSite site;
     site.config.site.battery_max_w = 4600;
@@ -309,6 +326,32 @@ TEST_CASE("plans: a goal charges in the cheap hours before its deadline and leav
     CHECK(charged_kwh == doctest::Approx(6.67).epsilon(0.03));
     CHECK(dear_kwh < 0.1);
     CHECK(site.last.chargers.front().target_a == 0);
+}
+
+TEST_CASE("cars: a slow car is learned to be slow, and then not taken for one that does not follow") {
+    const auto follow = [](double per_s) {
+        SteppedSite site;
+        site.settings.mode = Mode::fast;
+        site.config.site.wiring_max_a = 32;
+        double drawn_a = 0;
+        site.before_decision = [&] {  // a car that changes by so much a second
+            const double offer_a = site.last.chargers.empty() ? 0 : site.target();
+            drawn_a += std::clamp(offer_a - drawn_a, -per_s, per_s);
+            site.inputs.chargers.front().drawn_a = drawn_a;
+        };
+        for (const double amps : {10.0, 30.0, 8.0, 30.0}) {
+            site.settings.max_a = amps;
+            site.run(0, 120);
+        }
+        return site.last.memory.chargers.front();
+    };
+    const auto slow = follow(0.3);
+    CHECK(slow.lag > 60s);
+    CHECK(slow.lag < 80s);
+    CHECK(settling_time(slow) > 2min);
+    const auto quick = follow(10);
+    CHECK(quick.lag < usual_lag);
+    CHECK(settling_time(quick) >= 10s);
 }
 
 TEST_CASE("plans: an unplugged car ends what was counted, and what is unknown plans nothing") {
