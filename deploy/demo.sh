@@ -230,7 +230,7 @@ start_broker() {
     for port in 1883 1884 18831 $((20000 + RANDOM % 10000)) $((30000 + RANDOM % 2000)); do
         is_free "$port" || continue
         broker_port=$port
-        "$repository/deploy/local-broker.sh" "$run" "$broker_port"
+        "$repository/deploy/local-broker.sh" --anonymous "$run" "$broker_port"
         start mosquitto "${as_user[@]}" mosquitto -c "$run/broker/mosquitto.conf"
         if broker_comes_up; then
             return
