@@ -16,6 +16,7 @@
 #include "scheduling/event_loop.hpp"
 #include "service/health_file.hpp"
 #include "service/logging.hpp"
+#include "service/supervisor.hpp"
 #include "service/version.hpp"
 
 namespace service {
@@ -43,6 +44,7 @@ struct SharedSettings {
 struct Settings {
     SharedSettings shared;
     Start start;
+    SupervisorSettings supervisor = supervisor_settings_from_environment();
 };
 
 const std::vector<std::string> log_levels{"trace", "debug", "info", "warn", "error"};
@@ -251,6 +253,7 @@ ExitCode run_on_loop(const Description& about, Settings& settings, scheduling::E
         messaging::MqttSession bus(mqtt, loop, fail);
         Environment environment{loop, workers, bus, topics, about.name, settings.shared.flat_topics};
         const HealthFile health(loop, settings.shared.health_file, [&bus] { return bus.connected(); });
+        Supervisor supervisor(loop, bus, settings.supervisor);
         Process process{environment, loop, fail};
         auto service = settings.start(process);
         bus.start();
@@ -262,6 +265,7 @@ ExitCode run_on_loop(const Description& about, Settings& settings, scheduling::E
             spdlog::error("{} failed: {}", about.name, error.what());
             result = ExitCode::failed;
         }
+        supervisor.say_stopping();
         end_soon_in_any_case(result);
         service.reset();
     } catch (const std::exception& error) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
@@ -7,6 +8,7 @@
 #include "support/broker.hpp"
 #include "support/eventually.hpp"
 #include "support/mqtt_probe.hpp"
+#include "support/notify_listener.hpp"
 #include "support/socket.hpp"
 
 using namespace std::chrono_literals;
@@ -210,4 +212,29 @@ TEST_CASE("run: SIGHUP reads the log level again, and leaves it when the file is
 TEST_CASE("run: logs JSON lines when asked") {
     EchoProcess echo(support::free_port(), "log: {format: json}\n");
     CHECK(echo->wait_for_output("\"message\":\"echo 0.1.0 started\""));
+}
+
+TEST_CASE("run: tells systemd that it is ready, alive and ending") {
+    const support::TemporaryFolder folder;
+    support::NotifyListener systemd((folder / "notify").string());
+    const support::Broker broker;
+    EchoProcess echo(broker.port(), "", {{"NOTIFY_SOCKET", (folder / "notify").string()}, {"WATCHDOG_USEC", "300000"}});
+    std::vector<std::string> heard;
+    const auto hears = [&](const std::string& word) {
+        return support::eventually([&] {
+            for (auto& message : systemd.heard()) {
+                heard.push_back(std::move(message));
+            }
+            return std::find(heard.begin(), heard.end(), word) != heard.end();
+        });
+    };
+
+    CHECK(hears("READY=1\nSTATUS=connected to the broker"));
+    heard.clear();
+    CHECK(hears("WATCHDOG=1"));
+    heard.clear();
+    CHECK(hears("WATCHDOG=1"));
+    echo->send_signal(SIGTERM);
+    CHECK(hears("STOPPING=1\nSTATUS=ending"));
+    CHECK(echo->wait_for_exit() == 0);
 }
