@@ -20,7 +20,7 @@ packages_of() {
             libpugixml-dev tzdata
         ;;
     run) echo mosquitto mosquitto-clients ;;
-    test) echo doctest-dev ser2net ;;
+    test) echo doctest-dev ser2net dpkg-dev fakeroot file systemd ;;
     checks) echo ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck ;;
     *)
         echo "install-packages.sh: unknown group \"$1\", expected build, run, test or checks" >&2
