@@ -6,7 +6,10 @@
 #   run     Mosquitto and its clients, for the demo and the tests
 #   test    what the tests need besides
 #   checks  linters and sanitizers, for .ci/run
+#   cross, cross-arm64, cross-armhf   what deploy/cross-build.sh needs
+#   libraries   those of build
 # Without a group: build run test.
+# `--list group` prints the packages of a group and installs nothing.
 #
 # Debian starts and enables a freshly installed Mosquitto as a system service on port 1883, and ser2net on some others.
 # That is prevented here: the project starts its own. One that is installed already is left alone, running or not.
@@ -14,16 +17,23 @@ set -euo pipefail
 
 packages_of() {
     case $1 in
-    build)
-        echo g++ cmake ninja-build pkg-config libpaho-mqttpp-dev libpaho-mqtt-dev libssl-dev nlohmann-json3-dev \
+    build) echo g++ cmake ninja-build pkg-config tzdata "$(packages_of libraries)" ;;
+    libraries)
+        echo libc6-dev libstdc++-12-dev libpaho-mqttpp-dev libpaho-mqtt-dev libssl-dev nlohmann-json3-dev \
             libcurl4-openssl-dev libmodbus-dev libspdlog-dev libfmt-dev libyaml-cpp-dev libasio-dev libcpp-httplib-dev \
-            libpugixml-dev tzdata
+            libpugixml-dev doctest-dev
         ;;
+    cross) echo mmdebstrap qemu-user-static dpkg-dev file ;;
+    cross-arm64) echo g++-aarch64-linux-gnu ;;
+    cross-armhf) echo g++-arm-linux-gnueabihf ;;
     run) echo mosquitto mosquitto-clients ;;
-    test) echo doctest-dev ser2net dpkg-dev fakeroot file systemd ;;
+    test)
+        echo ser2net dpkg-dev fakeroot file systemd
+        command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm # however they came here
+        ;;
     checks) echo ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck ;;
     *)
-        echo "install-packages.sh: unknown group \"$1\", expected build, run, test or checks" >&2
+        echo "install-packages.sh: unknown group \"$1\", expected one of those named in this file's first lines" >&2
         exit 2
         ;;
     esac
@@ -108,6 +118,10 @@ install() {
 main() {
     if [[ ${1-} == --install-as-root ]]; then
         install "${@:2}"
+        return
+    fi
+    if [[ ${1-} == --list ]]; then
+        packages_of "$2"
         return
     fi
     if (($# == 0)); then
