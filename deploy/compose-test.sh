@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Brings docker-compose.yml up for real, with the simulated house, and waits until a car charges. Needs root on Debian 12
-# and no registry: it starts a Docker engine of its own, in a network namespace of its own, makes the base image with
-# mmdebstrap, and ends and removes all of it. Takes some minutes, most of them the build.
+# Brings docker-compose.yml up for real, with the simulated house, waits until a car charges, kills one after the other
+# and sees each come back. Needs root on Debian 12 and no registry: it starts a Docker engine of its own, in a network
+# namespace of its own, makes the base image with mmdebstrap, and ends and removes all of it. Takes some minutes, most of
+# them the build.
 #
 # usage: deploy/compose-test.sh [--keep-images FOLDER]
 #   --keep-images FOLDER   keep the engine's data there, so that the next run is quick
@@ -11,6 +12,7 @@ repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 readonly repository
 readonly namespace=twc-mqtt-compose-test
 readonly project=twcmqttcomposetest
+readonly services=(mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine)
 scratch=$(mktemp --directory --tmpdir twc-mqtt-compose.XXXXXX)
 data=$scratch/root
 engine_pid=
@@ -117,7 +119,8 @@ make_images() {
     say "building the images"
     docker_ build --quiet --network host -t local/mosquitto:test - >/dev/null <<'EOF'
 FROM local/debian:12
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients \
+RUN groupadd --system --gid 1883 mosquitto && useradd --system --uid 1883 --gid 1883 --no-create-home mosquitto \
+    && apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients \
     && install -d -o mosquitto -g mosquitto /mosquitto/data /mosquitto/config
 EOF
     docker_ build --network host --build-arg BASE=local/debian:12 -t twc-mqtt:compose-test \
@@ -125,6 +128,9 @@ EOF
         tail -n 40 "$scratch/build.log" >&2
         fail "the image does not build"
     }
+    say "twc-mqtt is $(docker_ image inspect --format '{{.Size}}' twc-mqtt:compose-test |
+        awk '{printf "%.0f", $1 / 1e6}') MB, of which the base image $(docker_ image inspect --format '{{.Size}}' \
+        local/debian:12 | awk '{printf "%.0f", $1 / 1e6}') MB"
 }
 
 container_state() {
@@ -134,15 +140,47 @@ container_state() {
 
 await_health() {
     local service seconds state=
-    for service in mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine; do
+    for service in "${services[@]}"; do
         for ((seconds = 60; seconds > 0; --seconds)); do
             state=$(container_state "$service") || true
             [[ $state == healthy ]] && break
             sleep 1
         done
         [[ $state == healthy ]] || fail "$service is \"$state\", not healthy, after 60 s"
-        say "$service is healthy"
     done
+    say "all are healthy"
+}
+
+# inspect SERVICE FORMAT
+inspect() { docker_ inspect --format "$2" "$(compose ps -q "$1")"; }
+
+check_confinement() {
+    local service found
+    for service in "${services[@]}"; do
+        found=$(inspect "$service" '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} \
+{{gt .HostConfig.Memory 0}} {{.Config.User}} {{.HostConfig.LogConfig.Config}}')
+        [[ $found == "true [ALL] [no-new-privileges:true] "*"true 1"*max-size* ]] || fail "$service is not confined: $found"
+        ! docker_ exec "$(compose ps -q "$service")" touch /usr/x 2>/dev/null || fail "$service may write to its image"
+        [[ $service == mosquitto ]] ||
+            [[ $(docker_ exec "$(compose ps -q "$service")" ls /secrets) == "$service" ]] ||
+            fail "$service sees the secrets of others"
+    done
+    say "all are confined: no root, nothing writable, no capabilities, limited memory, own secrets only"
+}
+
+# As a crash does it: `docker kill` would be an order not to start again.
+kill_and_await() {
+    local service=$1 began=$SECONDS before pid
+    before=$(inspect "$service" '{{.RestartCount}}')
+    pid=$(inspect "$service" '{{.State.Pid}}')
+    kill -KILL "$pid"
+    until (($(inspect "$service" '{{.RestartCount}}') > before)); do
+        ((SECONDS - began < 30)) || fail "$service was not started again"
+        sleep 0.2
+    done
+    await_health
+    await_charging
+    say "$service was killed; a car charged again after $((SECONDS - began)) s"
 }
 
 await_charging() {
@@ -152,7 +190,7 @@ await_charging() {
             say "$topic: a car charges with $amps A"
             return
         fi
-    done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -v -t 'twc/charger/+/current_a')
+    done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -R -v -t 'twc/charger/+/current_a')
     fail "no car was seen charging within 240 s"
 }
 
@@ -177,7 +215,12 @@ main() {
     compose up -d --no-build
     await_health
     await_charging
-    say "the stack came up and a car charged"
+    check_confinement
+    local service
+    for service in twc-bus policy-engine mosquitto; do
+        kill_and_await "$service"
+    done
+    say "the stack came up, a car charged, and what was killed came back: $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 
 main "$@"

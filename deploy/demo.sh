@@ -300,8 +300,7 @@ write_configurations() {
         "$repository/deploy/demo/tesla-bridge.yaml" >"$run/tesla-bridge.yaml"
     (
         umask 077
-        mkdir "$run/secrets/powerwall"
-        printf 'sim12' >"$run/secrets/powerwall/password"
+        printf 'sim12' >"$run/secrets/ems-bridge/powerwall"
         printf '{"refresh_token":"sim-refresh-0"}' >"$run/tesla-tokens.json"
     )
 }
