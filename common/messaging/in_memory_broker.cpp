@@ -65,6 +65,13 @@ void InMemoryBroker::send_retained(InMemoryClient& client, const std::string& fi
     }
 }
 
+bool InMemoryBroker::is_heard(const std::string& topic) const {
+    return std::ranges::any_of(clients_, [&](const InMemoryClient* client) {
+        return std::ranges::any_of(client->subscriptions_,
+                                   [&](const auto& subscription) { return matches(subscription->filter, topic); });
+    });
+}
+
 void InMemoryBroker::go_down() {
     up_ = false;
     for_each_client([](InMemoryClient& client) { client.leave(); });

@@ -40,6 +40,8 @@ public:
     /// Forgets every retained message, as a broker without persistence does when it restarts.
     void lose_retained() { retained_.clear(); }
     bool is_up() const { return up_; }
+    /// Whether anyone has subscribed to a filter that matches.
+    bool is_heard(const std::string& topic) const;
 
 private:
     friend class InMemoryClient;

@@ -37,6 +37,8 @@ struct SharedSettings {
     messaging::MqttOptions mqtt;
     std::string base_topic;
     bool flat_topics = true;
+    std::string site;
+    HomeAssistantSettings home_assistant;
     LogSettings log;
     std::string health_file;
 };
@@ -132,10 +134,28 @@ messaging::MqttProtocol to_protocol(const std::string& name) {
     return name == "3.1.1" ? messaging::MqttProtocol::v311 : messaging::MqttProtocol::automatic;
 }
 
+HomeAssistantSettings read_home_assistant(const config::Section& root, const std::string& base_topic) {
+    const auto section = root.section("home_assistant");
+    const auto form = section.choice_or("discovery", "entity", {"entity", "device", "off"});
+    HomeAssistantSettings settings{.form = HomeAssistantSettings::Form::entity,
+                                   .prefix = section.text_or("prefix", "homeassistant")};
+    if (form != "entity") {
+        settings.form = form == "device" ? HomeAssistantSettings::Form::device : HomeAssistantSettings::Form::off;
+    }
+    if (!is_base_topic(settings.prefix)) {
+        section.report("prefix", fmt::format("\"{}\" is not levels of letters, digits, _ and -", settings.prefix));
+    } else if ((settings.prefix + "/").starts_with(base_topic + "/")) {
+        section.report("prefix", fmt::format("\"{}\" lies inside mqtt.base_topic \"{}\"", settings.prefix, base_topic));
+    }
+    section.reject_unknown_keys();
+    return settings;
+}
+
 SharedSettings read_shared(const std::string& name, const config::Section& root) {
     SharedSettings shared;
     const auto mqtt = root.section("mqtt");
-    const std::string site = mqtt.text_or("site", "home");
+    shared.site = mqtt.text_or("site", "home");
+    const std::string& site = shared.site;
     if (!contract::is_valid_id(site)) {
         mqtt.report("site", fmt::format("\"{}\" is not made of a-z, 0-9, _ and -", site));
     }
@@ -168,6 +188,7 @@ SharedSettings read_shared(const std::string& name, const config::Section& root)
     shared.log.format = log.choice_or("format", "text", {"text", "json"});
     log.reject_unknown_keys();
 
+    shared.home_assistant = read_home_assistant(root, shared.base_topic);
     shared.health_file = root.text_or("health_file", default_health_file(name, site));
     return shared;
 }
@@ -251,7 +272,14 @@ ExitCode run_on_loop(const Description& about, Settings& settings, scheduling::E
     mqtt.offline = {.topic = topics.service_status(about.name), .payload = "offline", .retained = true, .qos = 1};
     try {
         messaging::MqttSession bus(mqtt, loop, fail);
-        Environment environment{loop, workers, bus, topics, about.name, settings.shared.flat_topics};
+        Environment environment{.loop = loop,
+                                .workers = workers,
+                                .bus = bus,
+                                .topics = topics,
+                                .name = about.name,
+                                .flat_topics = settings.shared.flat_topics,
+                                .site = settings.shared.site,
+                                .home_assistant = settings.shared.home_assistant};
         const HealthFile health(loop, settings.shared.health_file, [&bus] { return bus.connected(); });
         Supervisor supervisor(loop, bus, settings.supervisor);
         Process process{environment, loop, fail};

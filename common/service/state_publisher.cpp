@@ -127,6 +127,12 @@ void StatePublisher::put(const std::string& topic, const std::string& payload) {
     environment_.bus.publish({.topic = topic, .payload = payload, .retained = true, .qos = pace_.qos});
 }
 
+void StatePublisher::repeat() {
+    if (published_at_) {
+        publish_now();
+    }
+}
+
 void StatePublisher::clear() {
     timer_.cancel();
     published_ = nullptr;

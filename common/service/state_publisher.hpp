@@ -42,6 +42,9 @@ public:
     /// Asked for the snapshot to send whenever one is sent, also repeated or late, so that ages in it are true.
     void refresh_with(std::function<nlohmann::json()> refresh) { refresh_ = std::move(refresh); }
 
+    /// Sends the snapshot again, for someone who has just come to listen; nothing before the first update.
+    void repeat();
+
     /// Makes the broker forget the snapshot and its flat topics.
     void clear();
 
