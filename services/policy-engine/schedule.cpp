@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <ctime>
 
 #include <fmt/format.h>
 
@@ -13,7 +11,6 @@ namespace policy_engine {
 
 namespace {
 
-constexpr int minutes_per_day = 24 * 60;
 constexpr unsigned every_day = 0x7F;
 constexpr unsigned weekdays = 0x1F;
 constexpr unsigned weekend = 0x60;
@@ -33,24 +30,6 @@ bool contains(const ScheduleWindow& window, const CivilTime& time) {
     }
     return (begins_on(window, time.weekday) && time.minute >= window.start_min) ||
            (begins_on(window, yesterday) && time.minute < window.end_min);
-}
-
-std::tm local_parts(WallTime time) {
-    const std::time_t moment = std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
-    std::tm parts{};
-    localtime_r(&moment, &parts);
-    return parts;
-}
-
-WallTime local_moment(const std::tm& date, int days_later, int minute_of_day) {
-    std::tm parts{};
-    parts.tm_year = date.tm_year;
-    parts.tm_mon = date.tm_mon;
-    parts.tm_mday = date.tm_mday + days_later;
-    parts.tm_hour = minute_of_day / 60;
-    parts.tm_min = minute_of_day % 60;
-    parts.tm_isdst = -1;
-    return std::chrono::system_clock::from_time_t(std::mktime(&parts));
 }
 
 [[noreturn]] void refuse(const std::string& what) { throw service::Rejected(what, expected_schedule); }
@@ -91,8 +70,8 @@ ScheduleWindow window_from_json(const nlohmann::json& json) {
             refuse(fmt::format("\"{}\" is not a key of a window", key));
         }
     }
-    ScheduleWindow window{.start_min = time_from_json(json, "start") % minutes_per_day,
-                          .end_min = time_from_json(json, "end") % minutes_per_day};
+    ScheduleWindow window{.start_min = time_from_json(json, "start") % clocks::minutes_per_day,
+                          .end_min = time_from_json(json, "end") % clocks::minutes_per_day};
     if (const auto days = json.find("days"); days != json.end()) {
         window.days = days_from_json(*days);
     }
@@ -113,27 +92,6 @@ ScheduleWindow window_from_json(const nlohmann::json& json) {
 
 }  // namespace
 
-CivilTime civil_time(WallTime time) {
-    const std::tm parts = local_parts(time);
-    const std::chrono::year_month_day date{std::chrono::year(parts.tm_year + 1900),
-                                           std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
-                                           std::chrono::day(static_cast<unsigned>(parts.tm_mday))};
-    return {.day = static_cast<int>(std::chrono::sys_days(date).time_since_epoch().count()),
-            .weekday = (parts.tm_wday + 6) % 7,
-            .minute = parts.tm_hour * 60 + parts.tm_min,
-            .second = parts.tm_sec};
-}
-
-WallTime next_local(WallTime now, int minute_of_day) {
-    const std::tm today = local_parts(now);
-    for (int days_later = 0; days_later < 2; ++days_later) {
-        if (const WallTime moment = local_moment(today, days_later, minute_of_day); moment > now) {
-            return moment;
-        }
-    }
-    return local_moment(today, 2, minute_of_day);
-}
-
 std::optional<OpenWindow> open_window(const std::vector<ScheduleWindow>& windows, WallTime now) {
     if (windows.empty()) {
         return std::nullopt;
@@ -149,38 +107,19 @@ std::optional<OpenWindow> open_window(const std::vector<ScheduleWindow>& windows
 
 std::optional<WallTime> next_opening(const std::vector<ScheduleWindow>& windows, WallTime now) {
     std::optional<WallTime> next;
-    const std::tm today = local_parts(now);
-    const int weekday = (today.tm_wday + 6) % 7;
+    const int weekday = civil_time(now).weekday;
     for (const auto& window : windows) {
         for (int days_later = 0; days_later <= 7; ++days_later) {
             if (!begins_on(window, (weekday + days_later) % 7)) {
                 continue;
             }
-            const WallTime moment = local_moment(today, days_later, window.start_min);
+            const WallTime moment = clocks::local_moment(now, days_later, window.start_min);
             if (moment > now && (!next || moment < *next)) {
                 next = moment;
             }
         }
     }
     return next;
-}
-
-std::optional<int> parse_time_of_day(std::string_view text) {
-    const auto colon = text.find(':');
-    if (colon == std::string_view::npos || colon == 0 || colon > 2 || text.size() != colon + 3) {
-        return std::nullopt;
-    }
-    int hour = 0;
-    int minute = 0;
-    const auto whole = [](std::string_view digits, int& value) {
-        const char* const end = digits.data() + digits.size();
-        return digits.front() != '-' && std::from_chars(digits.data(), end, value).ptr == end;
-    };
-    if (!whole(text.substr(0, colon), hour) || !whole(text.substr(colon + 1), minute) || minute > 59 ||
-        hour * 60 + minute > minutes_per_day) {
-        return std::nullopt;
-    }
-    return hour * 60 + minute;
 }
 
 unsigned days_from_json(const nlohmann::json& json) {

@@ -4,23 +4,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "clocks/civil_time.hpp"
 #include "policy-engine/types.hpp"
 
 namespace policy_engine {
 
-/// Local civil time in the machine's zone.
-struct CivilTime {
-    int day = 0;      ///< Days since 1970-01-01, local.
-    int weekday = 0;  ///< 0 Monday … 6 Sunday
-    int minute = 0;   ///< Of the day: what a wall clock shows.
-    int second = 0;
-};
-
-CivilTime civil_time(WallTime time);
-
-/// The next moment after `now` at which local clocks show this minute of the day. On a night that skips it, the
-/// moment the clocks are put forward to after it.
-WallTime next_local(WallTime now, int minute_of_day);
+using clocks::civil_time;
+using clocks::CivilTime;
+using clocks::next_local;
+using clocks::parse_time_of_day;
 
 /// The window that `now` lies in (the earliest in the list); none outside all windows.
 struct OpenWindow {
@@ -31,9 +23,6 @@ std::optional<OpenWindow> open_window(const std::vector<ScheduleWindow>& windows
 
 /// When the next window opens; none without windows.
 std::optional<WallTime> next_opening(const std::vector<ScheduleWindow>& windows, WallTime now);
-
-/// `22:00`; `24:00` is the end of the day. None if it is not a time of day.
-std::optional<int> parse_time_of_day(std::string_view text);
 
 /// `["mon","sat"]`, `"fri"`, `"all"`, `"weekdays"` or `"weekend"` as in ScheduleWindow::days; not empty. Throws
 /// service::Rejected.

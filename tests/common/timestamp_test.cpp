@@ -6,26 +6,13 @@
 
 #include <doctest/doctest.h>
 
+#include "support/local_zone.hpp"
+
 using namespace contract;
 using namespace std::chrono;
 using namespace std::chrono_literals;
 
 namespace {
-
-// The process's time zone, put back at the end of the test.
-class Zone {
-public:
-    explicit Zone(const char* name) {
-        setenv("TZ", name, 1);
-        tzset();
-    }
-    Zone(const Zone&) = delete;
-    Zone& operator=(const Zone&) = delete;
-    ~Zone() {
-        unsetenv("TZ");
-        tzset();
-    }
-};
 
 // POSIX rules, so that no zone database is needed: Berlin and Newfoundland.
 constexpr const char* berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
@@ -34,7 +21,7 @@ constexpr const char* newfoundland = "NST3:30NDT,M3.2.0,M11.1.0";
 }  // namespace
 
 TEST_CASE("timestamp: is written with milliseconds and the offset of that moment") {
-    const Zone zone(berlin);
+    const support::LocalZone zone(berlin);
 
     CHECK(format_timestamp(sys_days(2026y / 1 / 31) + 11h + 250ms) == "2026-01-31T12:00:00.250+01:00");
     CHECK(format_timestamp(sys_days(2026y / 7 / 31) + 11h) == "2026-07-31T13:00:00.000+02:00");
@@ -42,7 +29,7 @@ TEST_CASE("timestamp: is written with milliseconds and the offset of that moment
 }
 
 TEST_CASE("timestamp: the hour that comes twice in autumn stays two different hours") {
-    const Zone zone(berlin);
+    const support::LocalZone zone(berlin);
     const WallTime first = sys_days(2026y / 10 / 25) + 0h + 30min;
 
     CHECK(format_timestamp(first) == "2026-10-25T02:30:00.000+02:00");
@@ -53,7 +40,7 @@ TEST_CASE("timestamp: the hour that comes twice in autumn stays two different ho
 }
 
 TEST_CASE("timestamp: offsets west of Greenwich and of half an hour") {
-    const Zone zone(newfoundland);
+    const support::LocalZone zone(newfoundland);
 
     CHECK(format_timestamp(sys_days(2026y / 1 / 31) + 12h) == "2026-01-31T08:30:00.000-03:30");
     CHECK(parse_timestamp("2026-01-31T08:30:00-03:30") == sys_days(2026y / 1 / 31) + 12h);
@@ -111,7 +98,7 @@ TEST_CASE("timestamp: years that nanoseconds cannot hold are none") {
 }
 
 TEST_CASE("timestamp: any moment survives writing and reading") {
-    const Zone zone(berlin);
+    const support::LocalZone zone(berlin);
     constexpr unsigned seed = 5;
     CAPTURE(seed);
     std::mt19937_64 random(seed);

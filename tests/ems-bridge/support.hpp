@@ -13,6 +13,7 @@
 #include "ems-bridge/registers.hpp"
 #include "ems-bridge/source.hpp"
 #include "http/http_client.hpp"
+#include "support/local_zone.hpp"
 
 namespace ems_bridge::test {
 
@@ -127,20 +128,10 @@ private:
     };
 };
 
-/// The process's time zone, put back at the end of the test. Central Europe by its POSIX rule, so that no zone database
-/// is needed.
-class Zone {
+/// Central European, unless said otherwise.
+class Zone : support::LocalZone {
 public:
-    explicit Zone(const char* name = "CET-1CEST,M3.5.0,M10.5.0/3") {
-        setenv("TZ", name, 1);
-        tzset();
-    }
-    Zone(const Zone&) = delete;
-    Zone& operator=(const Zone&) = delete;
-    ~Zone() {
-        unsetenv("TZ");
-        tzset();
-    }
+    explicit Zone(const char* name = "CET-1CEST,M3.5.0,M10.5.0/3") : LocalZone(name) {}
 };
 
 inline contract::WallTime at(const char* time) { return contract::parse_timestamp(time).value(); }

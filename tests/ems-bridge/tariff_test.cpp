@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ems-bridge/civil_time.hpp"
+#include "clocks/civil_time.hpp"
 #include "support.hpp"
 
 using namespace ems_bridge;
@@ -44,30 +44,6 @@ bool is_orderly(const std::vector<Slot>& slots) {
 
 }  // namespace
 
-TEST_CASE("civil time: clocks of the house") {
-    const test::Zone zone;
-    CHECK(local_clock(at("2026-06-01T21:30:00Z")).minute == 23 * 60 + 30);
-    CHECK(local_clock(at("2026-06-01T21:30:00Z")).weekday == 0);
-    CHECK(local_midnight(at("2026-06-01T21:30:00Z")) == at("2026-05-31T22:00:00Z"));
-    CHECK(local_midnight(at("2026-06-01T22:30:00Z"), 1) == at("2026-06-02T22:00:00Z"));
-    CHECK(local_moment(at("2026-06-01T10:00:00Z"), 0, 13 * 60) == at("2026-06-01T11:00:00Z"));
-    CHECK(parse_local_time("2026-01-31 12:00:00") == at("2026-01-31T11:00:00Z"));
-    CHECK_FALSE(parse_local_time("2026-02-30 12:00:00"));
-    CHECK_FALSE(parse_local_time("2026-01-31T12:00:00"));
-    CHECK(parse_minute("06:30") == 390);
-    CHECK(parse_minute("24:00") == 1440);
-    for (const char* wrong : {"6:30", "24:01", "12:60", "-1:00", "12:-1", "1200", "aa:bb", ""}) {
-        CAPTURE(wrong);
-        CHECK_FALSE(parse_minute(wrong));
-    }
-}
-
-TEST_CASE("civil time: a day that begins at one o'clock begins there") {
-    const test::Zone zone("CLT4CLST,M9.1.0/0,M4.1.0/0");  // Chile: clocks jump at midnight
-    CHECK(local_midnight(at("2026-09-06T12:00:00Z")) == at("2026-09-06T04:00:00Z"));
-    CHECK(local_clock(local_midnight(at("2026-09-06T12:00:00Z"))).minute == 60);
-}
-
 TEST_CASE("fixed tariff: windows over midnight, at least two days ahead") {
     const test::Zone zone;
     const auto now = at("2026-06-01T12:00:00+02:00");
@@ -100,7 +76,7 @@ TEST_CASE("fixed tariff: on DST nights a window is what the clocks show") {
                           .windows = {{.days = every_day, .from_min = 150, .to_min = 180, .import_price = 0.1}}};
     const auto cheap_on = [&](const char* now) {
         std::chrono::seconds cheap{0};
-        const auto day_end = local_midnight(at(now), 1);
+        const auto day_end = clocks::local_midnight(at(now), 1);
         for (const auto& slot : slots_of(odd, at(now))) {
             cheap += slot.import_price == 0.1 && slot.start < day_end
                          ? std::chrono::duration_cast<std::chrono::seconds>(slot.end - slot.start)

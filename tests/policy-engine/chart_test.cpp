@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "policy-engine/simulation/scenario.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine::simulation;
 
@@ -165,21 +166,6 @@ double number(const Element& element, const std::string& attribute) {
     return std::stod(element.attributes.at(attribute));
 }
 
-/// Sets the zone of the process for one test.
-class Zone {
-public:
-    explicit Zone(const char* name) {
-        setenv("TZ", name, 1);
-        tzset();
-    }
-    Zone(const Zone&) = delete;
-    Zone& operator=(const Zone&) = delete;
-    ~Zone() {
-        unsetenv("TZ");
-        tzset();
-    }
-};
-
 }  // namespace
 
 TEST_CASE("chart: is well-formed and stands alone") {
@@ -299,7 +285,7 @@ TEST_CASE("chart: scales are round and hold their values") {
 }
 
 TEST_CASE("chart: the night on which clocks are put back has an hour more") {
-    const Zone berlin("Europe/Berlin");
+    const support::LocalZone berlin("Europe/Berlin");
     const auto midnight = parse_moment("2026-10-25").value();
     const auto ticks = time_ticks(midnight, 90'000);
     std::vector<std::string> labels;

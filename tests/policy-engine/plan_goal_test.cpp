@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "local_zone.hpp"
 #include "service/service_host.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine;
 using namespace std::chrono_literals;
+using support::LocalZone;
+using support::utc;
 
 namespace {
 

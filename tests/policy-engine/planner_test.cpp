@@ -7,11 +7,13 @@
 #include <doctest/doctest.h>
 
 #include "contract/timestamp.hpp"
-#include "local_zone.hpp"
 #include "policy-engine/schedule.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine;
 using namespace std::chrono_literals;
+using support::LocalZone;
+using support::utc;
 
 namespace {
 

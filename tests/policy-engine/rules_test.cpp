@@ -2,14 +2,15 @@
 
 #include <doctest/doctest.h>
 
-#include "local_zone.hpp"
 #include "policy-engine/decide.hpp"
 #include "policy-engine/modes.hpp"
 #include "policy-engine/read_rules.hpp"
 #include "policy-engine/schedule.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine;
 using namespace std::chrono_literals;
+using support::LocalZone;
 
 namespace {
 

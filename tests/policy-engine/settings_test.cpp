@@ -100,7 +100,7 @@ TEST_CASE("settings: of chargers and vehicles, kept in order") {
 }
 
 TEST_CASE("settings: survive the way through the state file") {
-    const TemporaryFolder folder;
+    const support::TemporaryFolder folder;
     const WallTime now = std::chrono::sys_days(std::chrono::year(2026) / 6 / 1);
     KeptState kept;
     change_setting(kept.settings, "mode", "min_solar");
@@ -115,34 +115,34 @@ TEST_CASE("settings: survive the way through the state file") {
     kept.starts_day = 7;
     kept.starts = {{"7744", 3}};
     kept.next_seq = 99;
-    storage::write_atomically(folder.file("state.json"), to_text(kept));
+    storage::write_atomically(folder / "state.json", to_text(kept));
 
-    const auto restored = restore(folder.file("state.json"), {}, now);
+    const auto restored = restore(folder / "state.json", {}, now);
     CHECK(restored.problems.empty());
     CHECK(restored.state.settings.schedule == kept.settings.schedule);
     CHECK(restored.state.settings.override_order == kept.settings.override_order);
     CHECK(to_text(restored.state) == to_text(kept));
-    CHECK_FALSE(restore(folder.file("state.json"), {}, now + std::chrono::hours(3)).state.settings.override_order);
+    CHECK_FALSE(restore(folder / "state.json", {}, now + std::chrono::hours(3)).state.settings.override_order);
 }
 
 TEST_CASE("settings: a damaged state file is kept aside and explained") {
-    const TemporaryFolder folder;
+    const support::TemporaryFolder folder;
     for (const char* text : {"", "{", "[]", "{}", R"({"schema":9})", "\xff\xfe"}) {
         CAPTURE(text);
-        storage::write_atomically(folder.file("state.json"), text);
-        const auto restored = restore(folder.file("state.json"), {}, {});
+        storage::write_atomically(folder / "state.json", text);
+        const auto restored = restore(folder / "state.json", {}, {});
         REQUIRE(restored.problems.size() == 1);
         CHECK(restored.problems[0].find("state.json.corrupt") != std::string::npos);
         CHECK(restored.state.settings == Settings{});
-        CHECK(std::filesystem::exists(folder.file("state.json.corrupt")));
-        CHECK_FALSE(std::filesystem::exists(folder.file("state.json")));
+        CHECK(std::filesystem::exists(folder / "state.json.corrupt"));
+        CHECK_FALSE(std::filesystem::exists(folder / "state.json"));
     }
-    storage::write_atomically(folder.file("state.json"), R"({"schema":1,"settings":{"mode":"turbo","min_a":8}})");
-    const auto partly = restore(folder.file("state.json"), {}, {});
+    storage::write_atomically(folder / "state.json", R"({"schema":1,"settings":{"mode":"turbo","min_a":8}})");
+    const auto partly = restore(folder / "state.json", {}, {});
     CHECK(partly.problems.size() == 1);
     CHECK(partly.state.settings.min_a == 8);
     CHECK(partly.state.settings.mode == Mode::solar);
-    CHECK(restore(folder.file("absent.json"), {}, {}).problems.empty());
+    CHECK(restore(folder / "absent.json", {}, {}).problems.empty());
 }
 
 TEST_CASE("config: the shipped file loads and says what the defaults are") {

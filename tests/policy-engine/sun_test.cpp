@@ -6,10 +6,12 @@
 #include <doctest/doctest.h>
 
 #include "contract/timestamp.hpp"
-#include "local_zone.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine;
 using namespace std::chrono_literals;
+using support::LocalZone;
+using support::utc;
 
 namespace {
 

@@ -2,15 +2,16 @@
 
 #include <doctest/doctest.h>
 
-#include "local_zone.hpp"
 #include "policy-engine/charger_memory.hpp"
 #include "policy-engine/plans.hpp"
 #include "policy-engine/surplus.hpp"
 #include "policy-engine/tariff.hpp"
 #include "site.hpp"
+#include "support/local_zone.hpp"
 
 using namespace policy_engine;
 using namespace std::chrono_literals;
+using support::LocalZone;
 
 namespace {
 

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "contract/messages.hpp"
@@ -12,30 +10,14 @@
 #include "messaging/in_memory_broker.hpp"
 #include "policy-engine/policy_engine.hpp"
 #include "scheduling/simulated_loop.hpp"
-
-/// A folder of its own that vanishes with the test.
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "policy-engine-test-XXXXXX").string();
-        path_ = mkdtemp(pattern.data());
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-
-    std::filesystem::path file(const std::string& name) const { return path_ / name; }
-
-private:
-    std::filesystem::path path_;
-};
+#include "support/temporary_folder.hpp"
 
 /// A broker in virtual time, the service, and a pen for everyone else.
 struct World {
     explicit World(policy_engine::ServiceConfig service_config = {}, policy_engine::MakeHttpClient http = {})
         : config(std::move(service_config)), make_http_client(std::move(http)) {
         if (config.state_file.empty()) {
-            config.state_file = folder.file("state.json");
+            config.state_file = folder / "state.json";
         }
         broker.tap([this](const std::string& client, const messaging::Publication& publication) {
             if (client == "policy-engine") {
@@ -153,7 +135,7 @@ struct World {
     }
 
     std::map<std::string, double> drawn_a;  ///< Of the cars of `live`.
-    TemporaryFolder folder;
+    support::TemporaryFolder folder;
     policy_engine::ServiceConfig config;
     policy_engine::MakeHttpClient make_http_client;
     scheduling::SimulatedLoop loop{std::chrono::sys_days(std::chrono::year(2026) / 6 / 1) + std::chrono::hours(9)};

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ems-bridge/civil_time.hpp"
+#include "clocks/civil_time.hpp"
 
 namespace ems_bridge {
 
@@ -84,9 +84,9 @@ contract::ForecastState combine_forecasts(const std::vector<ForecastView>& views
     }
     state.slots = sum_of(lists);
     forget_before(state.slots, now);
-    const WallTime tomorrow = local_midnight(now, 1);
+    const WallTime tomorrow = clocks::local_midnight(now, 1);
     state.today_kwh = energy_kwh(state.slots, now, tomorrow);
-    state.tomorrow_kwh = energy_kwh(state.slots, tomorrow, local_midnight(now, 2));
+    state.tomorrow_kwh = energy_kwh(state.slots, tomorrow, clocks::local_midnight(now, 2));
     state.slots.resize(std::min(state.slots.size(), max_slots));
     if (state.slots.empty()) {
         state.quality = "error";

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "ems-bridge/civil_time.hpp"
+#include "clocks/civil_time.hpp"
 
 namespace ems_bridge {
 
@@ -34,7 +34,7 @@ Series series_at(const json& result, const char* key, double max) {
     }
     for (const auto& [text, value] : found->items()) {
         auto time = contract::parse_timestamp(text);
-        time = time ? time : parse_local_time(text);
+        time = time ? time : clocks::parse_local_time(text);
         if (!time) {
             refuse_answer(who, fmt::format("result.{}: expected times like 2026-06-01T12:00:00+02:00, got \"{}\"", key,
                                            shown(text)));
@@ -97,12 +97,12 @@ Forecast parse_forecast_solar(std::string_view body) {
     const auto& [first, first_w] = *watts.begin();
     const auto& [last, last_w] = *watts.rbegin();
     if (first_w == 0) {
-        add_night(forecast.slots, local_midnight(first), first);
+        add_night(forecast.slots, clocks::local_midnight(first), first);
     }
     const auto days = slots_between(watts, series_at(*result, "watt_hours_period", most_wh));
     forecast.slots.insert(forecast.slots.end(), days.begin(), days.end());
     if (last_w == 0) {
-        add_night(forecast.slots, last, local_midnight(last, 1));
+        add_night(forecast.slots, last, clocks::local_midnight(last, 1));
     }
     return forecast;
 }

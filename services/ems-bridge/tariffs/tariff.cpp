@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "ems-bridge/civil_time.hpp"
+#include "clocks/civil_time.hpp"
 
 namespace ems_bridge {
 
@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using contract::TariffSlot;
 using std::chrono::milliseconds;
 
-bool is_open(const FixedWindow& window, const LocalClock& clock) {
+bool is_open(const FixedWindow& window, const clocks::CivilTime& clock) {
     constexpr int days_a_week = 7;
     const auto begins_on = [&](int weekday) { return (window.days >> static_cast<unsigned>(weekday) & 1U) != 0; };
     const bool is_late = clock.minute >= window.from_min;
@@ -42,7 +42,7 @@ void complete(TariffSlot& slot, const Priced& said) {
 }
 
 // Start and end are the caller's.
-TariffSlot prices_at(const FixedTariff& tariff, const LocalClock& clock) {
+TariffSlot prices_at(const FixedTariff& tariff, const clocks::CivilTime& clock) {
     TariffSlot slot;
     for (const auto& window : tariff.windows) {
         if (is_open(window, clock)) {
@@ -118,11 +118,11 @@ Tariff joined(const std::vector<Tariff>& tariffs) {
 
 std::vector<TariffSlot> slots_of(const FixedTariff& tariff, WallTime now) {
     constexpr int days_ahead = 3;
-    const WallTime end = local_midnight(now, days_ahead);
+    const WallTime end = clocks::local_midnight(now, days_ahead);
     std::vector<TariffSlot> slots;
     // A minute at a time: whatever the clocks do, a slot is what they show.
-    for (WallTime minute = local_midnight(now); minute < end; minute += 1min) {
-        TariffSlot slot = prices_at(tariff, local_clock(minute));
+    for (WallTime minute = clocks::local_midnight(now); minute < end; minute += 1min) {
+        TariffSlot slot = prices_at(tariff, clocks::civil_time(minute));
         slot.start = minute;
         slot.end = minute + 1min;
         const bool goes_on = !slots.empty() && slots.back().end == minute && same_prices(slots.back(), slot);
@@ -139,10 +139,10 @@ milliseconds pause_until_news(const WebTariff& tariff, WallTime known_until, Wal
     constexpr milliseconds soon = 15min;
     // Markets count their days in Central European Time, which may end an hour or two before ours.
     constexpr auto other_zones = 2h;
-    if (known_until >= local_midnight(now, 2) - other_zones) {
+    if (known_until >= clocks::local_midnight(now, 2) - other_zones) {
         return tariff.interval;
     }
-    const WallTime announced = local_moment(now, 0, tariff.announced_min);
+    const WallTime announced = clocks::local_moment(now, 0, tariff.announced_min);
     if (now >= announced) {
         return std::min(tariff.interval, soon);
     }

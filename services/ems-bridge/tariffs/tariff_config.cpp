@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "clocks/civil_time.hpp"
 #include "contract/topics.hpp"
-#include "ems-bridge/civil_time.hpp"
 #include "ems-bridge/tariffs/awattar.hpp"
 #include "ems-bridge/tariffs/entsoe.hpp"
 #include "ems-bridge/tariffs/octopus.hpp"
@@ -53,7 +53,7 @@ std::optional<std::string> read_currency(const config::Section& section) {
 
 int read_minute(const config::Section& section, const char* key, const std::string& fallback) {
     const std::string text = section.text_or(key, fallback);
-    const auto minute = parse_minute(text);
+    const auto minute = clocks::parse_time_of_day(text);
     if (!minute) {
         section.report(key, fmt::format(R"(expected a time of day like "22:00", got "{}")", text));
     }
@@ -91,7 +91,7 @@ FixedWindow read_window(const config::Section& section) {
         }
     }
     FixedWindow window{.days = read_days(section),
-                       .from_min = read_minute(section, "from", "00:00") % minutes_per_day,
+                       .from_min = read_minute(section, "from", "00:00") % clocks::minutes_per_day,
                        .to_min = read_minute(section, "to", "24:00"),
                        .import_price = read_price(section, "import_price"),
                        .export_price = read_price(section, "export_price"),

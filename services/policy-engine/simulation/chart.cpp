@@ -28,7 +28,6 @@ constexpr double panel_gap = 44;
 constexpr double band_height = 22;
 constexpr std::size_t most_points = 1440;
 constexpr std::size_t car_colours = 6;
-constexpr int minutes_per_day = 24 * 60;
 
 // Colours of things, in light and in dark. Cars are car0 to car5 in turn.
 struct Colour {
@@ -548,7 +547,7 @@ std::string Chart::draw() {
 std::vector<TimeTick> time_ticks(WallTime start, std::size_t length_s) {
     constexpr std::size_t most_ticks = 13;
     constexpr std::array<std::size_t, 10> steps_min{1, 5, 10, 15, 30, 60, 120, 180, 360, 720};
-    auto step_min = static_cast<std::size_t>(minutes_per_day);
+    auto step_min = static_cast<std::size_t>(clocks::minutes_per_day);
     for (const std::size_t candidate : steps_min) {
         if (length_s / 60 / candidate < most_ticks) {
             step_min = candidate;

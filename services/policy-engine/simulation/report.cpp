@@ -23,7 +23,6 @@ using namespace std::chrono_literals;
 constexpr std::size_t columns = 100;
 constexpr std::size_t name_width = 28;
 constexpr std::size_t value_width = 14;
-constexpr int minutes_per_day = 24 * 60;
 // More chargers than fit side by side are shown below each other.
 constexpr std::size_t chargers_per_table = 4;
 
@@ -324,7 +323,7 @@ std::string date_text(WallTime time) {
 std::string period_text(const SiteRun& run) {
     // The last minute may be cut short.
     const WallTime end = std::chrono::ceil<std::chrono::minutes>(run.start + std::chrono::seconds(run.length_s));
-    const bool to_midnight = civil_time(end).minute % minutes_per_day == 0;
+    const bool to_midnight = civil_time(end).minute % clocks::minutes_per_day == 0;
     const WallTime last = end - 1s;
     const std::string end_clock = to_midnight ? "24:00" : clock_text(end);
     if (civil_time(run.start).day == civil_time(last).day) {

@@ -6,9 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "scheduling/scheduler.hpp"
+namespace support {
 
-/// The machine's time zone for the length of a test, or of a part of it.
+/// The machine's time zone for the length of a test, or of a part of it. POSIX or named: "CET-1CEST,M3.5.0,M10.5.0/3"
+/// needs no zone files.
 class LocalZone {
 public:
     explicit LocalZone(const char* name) {
@@ -31,7 +32,10 @@ private:
     std::optional<std::string> before_;
 };
 
-inline scheduling::WallTime utc(int year, int month, int day, int hour = 0, int minute = 0, int second = 0) {
+inline std::chrono::system_clock::time_point utc(int year, int month, int day, int hour = 0, int minute = 0,
+                                                 int second = 0) {
     return std::chrono::sys_days(std::chrono::year(year) / month / day) + std::chrono::hours(hour) +
            std::chrono::minutes(minute) + std::chrono::seconds(second);
 }
+
+}  // namespace support
