@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include "ems-bridge/home_assistant.hpp"
 #include "ems-bridge/push_input.hpp"
 
 namespace ems_bridge {
@@ -32,7 +33,10 @@ EmsBridge::EmsBridge(Config config, service::Environment& environment, Io& io)
       scope_(environment.loop),
       expiry_(environment.loop),
       prices_(config_.tariffs, environment, io.http),
-      forecasts_(config_.forecasts, environment, io.http) {
+      forecasts_(config_.forecasts, environment, io.http),
+      discovery_(
+          environment, [this] { return announced_devices(environment_.topics, config_); },
+          [this] { site_publisher_.repeat(); }) {
     site_publisher_.refresh_with([this] { return site_state(); });
     for (const auto& source : config_.sources) {
         start(sources_.emplace_back(source, config_.limits), io);

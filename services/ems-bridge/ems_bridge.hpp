@@ -14,6 +14,7 @@
 #include "ems-bridge/poller.hpp"
 #include "ems-bridge/site.hpp"
 #include "ems-bridge/tariffs/price_desk.hpp"
+#include "home_assistant/discovery.hpp"
 #include "service/environment.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
@@ -87,6 +88,7 @@ private:
     scheduling::Timer expiry_;
     PriceDesk prices_;
     ForecastDesk forecasts_;
+    home_assistant::Discovery discovery_;
 };
 
 }  // namespace ems_bridge

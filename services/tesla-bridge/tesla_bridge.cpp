@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "service/command_value.hpp"
+#include "tesla-bridge/home_assistant.hpp"
 #include "tesla-bridge/teslamate.hpp"
 
 namespace tesla_bridge {
@@ -63,6 +64,9 @@ TeslaBridge::TeslaBridge(Config config, service::Environment& environment, http:
     : config_(std::move(config)),
       environment_(environment),
       host_(environment, [this](nlohmann::json& metrics) { add_metrics(metrics); }),
+      discovery_(
+          environment, [this] { return announced_devices(environment_.topics, aliases()); },
+          [this] { repeat_states(); }),
       scope_(environment.loop) {
     const auto authenticator = make_authenticator(http_clients);
     const auto hold_account = [this](scheduling::Instant until, const std::string& reason) {
@@ -141,10 +145,7 @@ VehicleSession& TeslaBridge::vehicle_named(const std::string& alias) {
     const auto found =
         std::ranges::find_if(vehicles_, [&](const auto& vehicle) { return vehicle->config().alias == alias; });
     if (found == vehicles_.end()) {
-        std::vector<std::string> known;
-        for (const auto& vehicle : vehicles_) {
-            known.push_back(vehicle->config().alias);
-        }
+        const auto known = aliases();
         throw service::Rejected(
             fmt::format("unknown vehicle \"{}\"", alias),
             known.empty() ? "a vehicle; none is configured" : fmt::format("one of {}", fmt::join(known, ", ")));
@@ -164,6 +165,20 @@ nlohmann::json TeslaBridge::on_command(const messaging::Delivery& delivery) {
     }
     vehicle.order(command);
     return {{"accepted", to_words(command)}};
+}
+
+std::vector<std::string> TeslaBridge::aliases() const {
+    std::vector<std::string> all;
+    for (const auto& vehicle : vehicles_) {
+        all.push_back(vehicle->config().alias);
+    }
+    return all;
+}
+
+void TeslaBridge::repeat_states() {
+    for (const auto& vehicle : vehicles_) {
+        vehicle->repeat_state();
+    }
 }
 
 void TeslaBridge::add_metrics(nlohmann::json& metrics) const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "home_assistant/discovery.hpp"
 #include "tesla-bridge/vehicle_session.hpp"
 
 namespace tesla_bridge {
@@ -21,6 +22,8 @@ private:
     nlohmann::json on_command(const messaging::Delivery& delivery);
     VehicleSession& vehicle_named(const std::string& alias);
     void add_metrics(nlohmann::json& metrics) const;
+    std::vector<std::string> aliases() const;
+    void repeat_states();
 
     Config config_;
     service::Environment& environment_;
@@ -28,6 +31,7 @@ private:
     service::ServiceHost host_;
     std::optional<scheduling::Instant> disconnected_at_;
     std::vector<std::unique_ptr<VehicleSession>> vehicles_;
+    home_assistant::Discovery discovery_;
     scheduling::TaskScope scope_;
 };
 

@@ -42,6 +42,8 @@ public:
     /// A message of such a source that could not be used.
     void on_bad_news(const std::string& problem);
     void hold_until(scheduling::Instant until, const std::string& reason);
+    /// The state as it was published last, once more.
+    void repeat_state() { publisher_.repeat(); }
 
 private:
     void proceed();

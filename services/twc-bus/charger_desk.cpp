@@ -76,4 +76,12 @@ void ChargerDesk::event(const std::string& event_type, nlohmann::json details) {
     host_.event_on(environment_.topics.charger_event(id_), event_type, std::move(details));
 }
 
+std::vector<std::string> ids_of(const std::map<UnitId, ChargerDesk>& desks) {
+    std::vector<std::string> ids;
+    for (const auto& [id, desk] : desks) {
+        ids.push_back(to_text(id));
+    }
+    return ids;
+}
+
 }  // namespace twc_bus

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "contract/messages.hpp"
 #include "service/environment.hpp"
@@ -26,6 +28,8 @@ public:
     /// `ts` is set here.
     void publish(contract::ChargerState state, bool online);
     void publish_offline();
+    /// The state as it was published last, once more.
+    void repeat() { state_.repeat(); }
     void event(const std::string& event_type, nlohmann::json details = nlohmann::json::object());
 
     const EnergyTotals& totals() const { return meter_.totals(); }
@@ -39,5 +43,8 @@ private:
     std::optional<bool> online_;
     std::optional<std::string> fault_;
 };
+
+/// Their ids as in the topics.
+std::vector<std::string> ids_of(const std::map<UnitId, ChargerDesk>& desks);
 
 }  // namespace twc_bus

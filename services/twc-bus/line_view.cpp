@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "twc-bus/home_assistant.hpp"
+
 namespace twc_bus {
 
 namespace {
@@ -43,6 +45,9 @@ LineView::LineView(const RoleConfig& config, const std::string& role, service::E
       bus_state_(
           service::make_state_publisher<contract::BusState>(environment, environment.topics.bus_state(), bus_pace)),
       keeper_(environment, host_, config.state_file),
+      discovery_(
+          environment, [this] { return announced_devices(environment_.topics, ids_of(desks_), false); },
+          [this] { repeat_states(); }),
       scope_(environment.loop) {
     for (const auto& [id, charger] : keeper_.saved().chargers) {
         desks_.try_emplace(id, environment_, host_, id, charger.totals);
@@ -120,7 +125,20 @@ void LineView::leave_out(UnitId id) {
     left_out_.insert(id);
 }
 
-ChargerDesk& LineView::desk(UnitId id) { return desks_.try_emplace(id, environment_, host_, id).first->second; }
+ChargerDesk& LineView::desk(UnitId id) {
+    const auto [place, is_new] = desks_.try_emplace(id, environment_, host_, id);
+    if (is_new) {
+        discovery_.refresh();
+    }
+    return place->second;
+}
+
+void LineView::repeat_states() {
+    for (auto& [id, shown] : desks_) {
+        shown.repeat();
+    }
+    bus_state_.repeat();
+}
 
 // In the terms of the master role, so that both are published alike. A master that reports about itself answers no
 // heartbeats: its state is what can be told from its currents and its plug.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "contract/messages.hpp"
+#include "home_assistant/discovery.hpp"
 #include "service/environment.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
@@ -70,6 +71,7 @@ private:
     Charger as_charger(UnitId id, const HeardUnit& unit) const;
     SavedState state_to_save() const;
     void add_metrics(nlohmann::json& metrics) const;
+    void repeat_states();
 
     service::Environment& environment_;
     std::string port_;
@@ -91,6 +93,7 @@ private:
     StateKeeper keeper_;
     std::map<UnitId, ChargerDesk> desks_;
     std::map<UnitId, double> energy_kwh_;
+    home_assistant::Discovery discovery_;
     scheduling::TaskScope scope_;
 };
 

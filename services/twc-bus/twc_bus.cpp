@@ -12,6 +12,7 @@
 
 #include "service/command_value.hpp"
 #include "twc-bus/describe.hpp"
+#include "twc-bus/home_assistant.hpp"
 
 namespace twc_bus {
 
@@ -86,6 +87,9 @@ TwcBus::TwcBus(Config config, service::Environment& environment, const std::vect
       fleet_(config_.limits, fleet_lines(config_.lines, keeper_.saved()), started_, config_.care),
       bus_state_(
           service::make_state_publisher<contract::BusState>(environment, environment.topics.bus_state(), bus_pace)),
+      discovery_(
+          environment, [this] { return announced_devices(environment_.topics, ids_of(desks_), true); },
+          [this] { repeat_states(); }),
       timer_(environment.loop),
       scope_(environment.loop) {
     if (setpoints_.estop()) {
@@ -429,6 +433,21 @@ bool TwcBus::is_online(const Charger& charger, Instant now) {
         return true;
     }
     return charger.linked && charger.last_answer && now - *charger.last_answer <= online_within;
+}
+
+ChargerDesk& TwcBus::desk(UnitId id) {
+    const auto [place, is_new] = desks_.try_emplace(id, environment_, host_, id);
+    if (is_new) {
+        discovery_.refresh();
+    }
+    return place->second;
+}
+
+void TwcBus::repeat_states() {
+    for (auto& [id, shown] : desks_) {
+        shown.repeat();
+    }
+    bus_state_.repeat();
 }
 
 void TwcBus::publish_charger(const Charger& charger) {

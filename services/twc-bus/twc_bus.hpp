@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "home_assistant/discovery.hpp"
 #include "service/environment.hpp"
 #include "service/service_host.hpp"
 #include "service/state_publisher.hpp"
@@ -55,7 +56,8 @@ private:
     std::map<std::string, contract::BusLine> line_states(scheduling::Instant now) const;
     static bool is_online(const Charger& charger, scheduling::Instant now);
     void add_metrics(nlohmann::json& metrics) const;
-    ChargerDesk& desk(UnitId id) { return desks_.try_emplace(id, environment_, host_, id).first->second; }
+    ChargerDesk& desk(UnitId id);
+    void repeat_states();
 
     SavedState state_to_save() const;
     void save_if_changed() { keeper_.save(state_to_save()); }
@@ -78,6 +80,7 @@ private:
     std::set<UnitId> granted_nothing_;
     std::optional<scheduling::Instant> raw_sent_;  ///< What is heard soon after is shown as well.
     service::StatePublisher bus_state_;
+    home_assistant::Discovery discovery_;
     scheduling::Timer timer_;
     scheduling::TaskScope scope_;
 };
