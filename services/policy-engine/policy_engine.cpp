@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,6 +12,7 @@
 #include "contract/messages.hpp"
 #include "policy-engine/decide.hpp"
 #include "policy-engine/explain.hpp"
+#include "policy-engine/home_assistant.hpp"
 #include "policy-engine/modes.hpp"
 #include "policy-engine/override.hpp"
 #include "policy-engine/plan_goal.hpp"
@@ -84,6 +86,8 @@ PolicyEngine::PolicyEngine(ServiceConfig config, service::Environment& environme
                       settings_changed();
                       decide_now();
                   }),
+      discovery_(
+          environment, [this] { return devices(); }, [this] { repeat_states(); }),
       disk_(environment.workers.make_worker("policy-disk")),
       save_timer_(environment.loop),
       scope_(environment.loop) {
@@ -228,7 +232,9 @@ void PolicyEngine::take_charger(const messaging::Delivery& delivery, const contr
         throw contract::Invalid("the topic holds no charger id");
     }
     auto& source = chargers_[*id];
-    source.heard = true;
+    if (!std::exchange(source.heard, true)) {
+        discovery_.refresh();
+    }
     twcmanager_.update(*id, state);
     source.charger = {
         .id = *id,
@@ -251,7 +257,11 @@ void PolicyEngine::take_vehicle(const messaging::Delivery& delivery, const contr
     if (!alias || !contract::is_valid_id(*alias)) {
         throw contract::Invalid("the topic holds no vehicle alias");
     }
-    vehicles_[*alias].state = state;
+    const auto [place, is_new] = vehicles_.try_emplace(*alias);
+    place->second.state = state;
+    if (is_new) {
+        discovery_.refresh();
+    }
 }
 
 void PolicyEngine::take_availability(const messaging::Delivery& delivery) {
@@ -382,9 +392,45 @@ void PolicyEngine::settings_changed() {
     const std::string settings = settings_to_json(kept_.settings).dump();
     if (settings != settings_sent_) {
         settings_sent_ = settings;
-        environment_.bus.publish({.topic = topics_.policy_settings(), .payload = settings, .retained = true, .qos = 1});
+        publish_settings();
     }
     publish_overrides();
+}
+
+void PolicyEngine::publish_settings() {
+    environment_.bus.publish(
+        {.topic = topics_.policy_settings(), .payload = settings_sent_, .retained = true, .qos = 1});
+}
+
+std::vector<home_assistant::Device> PolicyEngine::devices() const {
+    std::vector<std::string> chargers;
+    for (const auto& [id, source] : chargers_) {
+        if (source.heard) {
+            chargers.push_back(id);
+        }
+    }
+    std::set<std::string> vehicles;
+    for (const auto& vehicle : config_.core.vehicles) {
+        vehicles.insert(vehicle.alias);
+    }
+    for (const auto& [alias, source] : vehicles_) {
+        if (contract::is_valid_id(alias)) {
+            vehicles.insert(alias);
+        }
+    }
+    return announced_devices(topics_, chargers, {vehicles.begin(), vehicles.end()});
+}
+
+// For a Home Assistant that has just started.
+void PolicyEngine::repeat_states() {
+    publish_settings();
+    state_publisher_.repeat();
+    override_publisher_.repeat();
+    for (auto* publishers : {&charger_publishers_, &charger_override_publishers_}) {
+        for (auto& [id, publisher] : *publishers) {
+            publisher.repeat();
+        }
+    }
 }
 
 void PolicyEngine::publish_overrides() {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "home_assistant/discovery.hpp"
 #include "policy-engine/config.hpp"
 #include "policy-engine/state_file.hpp"
 #include "policy-engine/twcmanager.hpp"
@@ -70,6 +71,9 @@ private:
     void publish_states(const Decision& decision);
     void publish_charger(const ChargerDecision& charger, const ChargerMemory& memory);
     void publish_overrides();
+    void publish_settings();
+    std::vector<home_assistant::Device> devices() const;
+    void repeat_states();
     void note_changes(const Decision& decision);
     void save_soon();
     void save();
@@ -108,6 +112,7 @@ private:
     nlohmann::json last_state_;
     WebhookCaller webhooks_;
     TwcManagerMirror twcmanager_;
+    home_assistant::Discovery discovery_;
 
     bool unsaved_ = false;
     std::optional<scheduling::Instant> saved_at_;
