@@ -23,7 +23,7 @@ policy_engine::ServiceConfig read_engine_config(const Arguments& arguments) {
     const config::Document document(config::read_file(arguments.config_file), arguments.config_file,
                                     arguments.overrides);
     // The keys that belong to the process around the core are known, and of no concern here.
-    for (const char* key : {"mqtt", "log", "health_file"}) {
+    for (const char* key : {"mqtt", "log", "home_assistant", "health_file"}) {
         if (document.root().has(key)) {
             document.root().raw(key);
         }

@@ -28,6 +28,7 @@ Config read(const std::string& yaml) {
     const config::Document document(yaml, "ems.yaml");
     document.root().has("mqtt");
     document.root().has("log");
+    document.root().has("home_assistant");
     auto config = read_config(document.root(), templates);
     document.finish();
     return config;

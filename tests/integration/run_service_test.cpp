@@ -91,6 +91,20 @@ TEST_CASE("run: reports every problem of the shared keys with its place") {
           "x.yaml:11:1: greting: unknown key\n");
 }
 
+TEST_CASE("run: the shared keys of Home Assistant are checked, and its prefix stays out of our topics") {
+    CHECK(check("home_assistant: {discovery: device, prefix: ha/discovery}\n").code == 0);
+    CHECK(check("home_assistant: {discovery: off}\n").code == 0);
+    CHECK(check("mqtt: {base_topic: home}\nhome_assistant: {prefix: homeassistant}\n").code == 0);
+    CHECK(check("home_assistant:\n  discovery: yes\n  prefix: a b\n  prefx: x\n").output ==
+          "x.yaml:2:3: home_assistant.discovery: \"yes\" is not one of entity, device, off\n"
+          "x.yaml:3:3: home_assistant.prefix: \"a b\" is not levels of letters, digits, _ and -\n"
+          "x.yaml:4:3: home_assistant.prefx: unknown key\n");
+    for (const std::string prefix : {"twc", "twc/ha"}) {
+        CHECK(check("home_assistant:\n  prefix: " + prefix + "\n").output ==
+              "x.yaml:2:3: home_assistant.prefix: \"" + prefix + "\" lies inside mqtt.base_topic \"twc\"\n");
+    }
+}
+
 TEST_CASE("run: a configuration that is no file, no YAML or no text ends with code 2") {
     CHECK(run({"--config", "/no/such.yaml"}).output == "/no/such.yaml: cannot read: no such file\n");
     CHECK(run({"--config", "/no/such.yaml"}).code == 2);

@@ -149,6 +149,7 @@ TEST_CASE("config: the shipped file loads and says what the defaults are") {
     const auto text = config::read_file(std::string(SOURCE_DIR) + "/config/policy-engine.yaml");
     const config::Document document(text, "policy-engine.yaml");
     document.root().raw("mqtt");
+    document.root().raw("home_assistant");
     const auto shipped = read_config(document.root());
     document.finish();
     const config::Document empty("{}", "empty.yaml");

@@ -50,6 +50,7 @@ TEST_CASE("config: the shipped file loads and idles") {
     const Config config = read_config(document.root());
     document.root().section("mqtt");
     document.root().section("log");
+    document.root().section("home_assistant");
 
     CHECK_NOTHROW(document.finish());
     CHECK(config.vehicles.empty());
@@ -78,6 +79,7 @@ TEST_CASE("config: every commented example of the shipped file is understood") {
     const Config config = read_config(document.root());
     const auto mqtt = document.root().section("mqtt");
     const auto log = document.root().section("log");
+    const auto home_assistant = document.root().section("home_assistant");
 
     CHECK_NOTHROW(document.finish());
     REQUIRE(config.account);

@@ -11,7 +11,7 @@ namespace {
 std::string problems_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
     try {
         const config::Document document(text, "test.yaml", overrides);
-        for (const auto* shared : {"mqtt", "log"}) {
+        for (const auto* shared : {"mqtt", "log", "home_assistant"}) {
             static_cast<void>(document.root().section(shared));  // read by the framework
         }
         read_config(document.root());
