@@ -25,7 +25,7 @@ for name in twc-bus ems-bridge tesla-bridge policy-engine house-sim ha nodered c
     fi
     chmod 750 "$folder/$name"
     chmod 640 "$folder/$name/password"
-    mosquitto_passwd -b "$passwd" "$name" "$(cat "$folder/$name/password")"
+    mosquitto_passwd -b "$passwd" "$name" "$(cat "$folder/$name/password")" >/dev/null # what it says varies
     if [ -n "$service_user" ]; then
         chown -R "$service_user" "$folder/$name"
     fi

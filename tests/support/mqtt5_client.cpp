@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 using mqtt::PacketType;
 
-constexpr auto patience = 5s;
+constexpr auto patience = 30s;
 
 std::string connect_body(const Mqtt5Client::Login& login) {
     static std::atomic<int> count{0};

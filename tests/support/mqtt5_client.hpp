@@ -14,7 +14,7 @@ namespace support {
 
 /// A hand-made MQTT 5 client that does one thing at a time and sees every reason code; our own client turns them into
 /// log lines, and MQTT 3.1.1 has none for a publication. Throws std::runtime_error when the broker hangs up or does not
-/// answer within five seconds.
+/// answer within half a minute.
 class Mqtt5Client {
 public:
     static constexpr int not_authorized = 0x87;
