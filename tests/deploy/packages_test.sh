@@ -11,7 +11,15 @@ fi
 source_folder=$1
 build=$2
 scratch=$(mktemp --directory --tmpdir twc-mqtt-packages-test.XXXXXX)
-trap 'rm -rf -- "$scratch"' EXIT
+broker_pid=
+finish() {
+    if [[ -n $broker_pid ]]; then
+        kill "$broker_pid" 2>/dev/null || true
+    fi
+    rm -rf -- "$scratch"
+}
+trap finish EXIT
+PATH=$PATH:/usr/sbin:/sbin
 root=$scratch/root
 services=(twc-bus ems-bridge tesla-bridge policy-engine)
 version=$(sed -n 's/^set(CPACK_PACKAGE_VERSION "\(.*\)")$/\1/p' "$build/CPackConfig.cmake")
@@ -47,6 +55,9 @@ make_packages() {
 
 field_has() { [[ $(dpkg-deb --field "$(deb_of "$1")" "$2") == *$3* ]]; }
 
+# Of a list of dependencies.
+names_of() { tr ',' '\n' | sed 's/ *(.*//; s/^ *//' | sort; }
+
 contents_are() {
     local service
     for service in "${services[@]}"; do
@@ -60,6 +71,8 @@ contents_are() {
         expect "$service names its configuration a conffile" test \
             "$(dpkg-deb --ctrl-tarfile "$(deb_of "$service")" | tar -xO ./conffiles)" = "/etc/twc-mqtt/$service.yaml"
         expect "$service depends on the MQTT library" field_has "$service" Depends libpaho-mqttpp3-1
+        expect "cross builds of $service name the same libraries" diff <(names_of <"$build/deploy/$service/libraries") \
+            <(dpkg-deb --field "$(deb_of "$service")" Depends | sed 's/^systemd, //' | names_of)
         expect "$service is one of twc-mqtt" field_has twc-mqtt Depends "$service (= $version)"
     done
     expect "ems-bridge depends on its libraries" field_has ems-bridge Depends libmodbus5
@@ -76,7 +89,7 @@ make_root() {
 }
 
 dpkg_() {
-    DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/sbin dpkg --root="$root" --log=/dev/null \
+    DEBIAN_FRONTEND=noninteractive dpkg --root="$root" --log=/dev/null \
         --force-script-chrootless "$@" </dev/null
 }
 
@@ -108,6 +121,48 @@ installs() {
     printf 'sources:\n  - {name: x, template: shelly-3em, host: 192.0.2.1}\n' >"$scratch/template.yaml"
     expect "ems-bridge finds the templates" "$root/usr/bin/ems-bridge" --check-config --config "$scratch/template.yaml"
     expect "live-view runs" "$root/usr/bin/live-view" --version
+}
+
+# Mosquitto as Debian configures it, with what twc-mqtt-broker added; only the port is another, so that tests can run
+# side by side.
+broker_is_set_up() {
+    local port patience
+    grep '^mosquitto:' /etc/passwd >>"$root/etc/passwd"
+    mkdir -p "$root/etc/mosquitto/conf.d" "$root/var/lib/mosquitto"
+    printf '%s\n' "pid_file $root/mosquitto.pid" 'persistence true' "persistence_location $root/var/lib/mosquitto/" \
+        'log_dest stderr' "include_dir $root/etc/mosquitto/conf.d" >"$root/etc/mosquitto/mosquitto.conf"
+    expect "the broker is set up" "$root/usr/sbin/twc-mqtt-broker" "$root"
+    local password
+    password=$(cat "$root/etc/twc-mqtt/secrets/policy-engine/password")
+    expect "and once more" "$root/usr/sbin/twc-mqtt-broker" "$root"
+    expect "passwords are kept" grep -q -x "$password" "$root/etc/twc-mqtt/secrets/policy-engine/password"
+    expect "secrets are closed again" test "$(mode_of /etc/twc-mqtt/secrets)" = "750 0:$(id_in group twc-mqtt)"
+    expect "services are told their names" grep -q 'mqtt.username=twc-bus' "$root/etc/default/twc-bus"
+    expect "only this machine is served" grep -q -x 'listener 1883 127.0.0.1' "$root/etc/mosquitto/conf.d/twc-mqtt.conf"
+
+    for port in $((20000 + RANDOM % 6000)) $((26000 + RANDOM % 6000)); do
+        sed -i "s/^listener .*/listener $port 127.0.0.1/" "$root/etc/mosquitto/conf.d/twc-mqtt.conf"
+        mosquitto -c "$root/etc/mosquitto/mosquitto.conf" 2>"$scratch/mosquitto.log" &
+        broker_pid=$!
+        for ((patience = 100; patience > 0; --patience)); do
+            kill -0 "$broker_pid" 2>/dev/null || break
+            if mosquitto_pub -h 127.0.0.1 -p "$port" -u policy-engine -P "$password" -t twc/policy/x -m x 2>/dev/null; then
+                break 2
+            fi
+            sleep 0.1
+        done
+    done
+    cp "$scratch/mosquitto.log" "$scratch/log"
+    if ((patience == 0)) || ! kill -0 "$broker_pid"; then
+        fail "Mosquitto does not start with what was set up"
+    fi
+    expect_not "a wrong password is refused" mosquitto_pub -h 127.0.0.1 -p "$port" -u policy-engine -P x -t twc/x -m x
+    local refused
+    refused=$(mosquitto_pub -h 127.0.0.1 -p "$port" -u policy-engine -P "$password" -V 5 -q 1 -t twc/bus/state -m x 2>&1 || true)
+    expect "the rules hold" grep -q 'ot authorized' <<<"$refused"
+    kill "$broker_pid"
+    wait "$broker_pid" || true
+    broker_pid=
 }
 
 units_are_hardened() {
@@ -152,7 +207,6 @@ upgrades() {
 }
 
 removes_and_purges() {
-    mkdir "$root/etc/twc-mqtt/secrets/twc-bus"
     echo 'mine' >"$root/var/lib/twc-mqtt/notes"
     expect "they are removed" dpkg_ --remove twc-mqtt "${services[@]}"
     local service
@@ -163,8 +217,10 @@ removes_and_purges() {
     done
     expect "energy counters stay" is_in_root /var/lib/twc-mqtt/twc-bus.json
 
-    expect "they are purged" dpkg_ --purge "${services[@]}"
+    expect "they are purged" dpkg_ --purge "${services[@]}" twc-mqtt
     expect_not "nothing of it is left in /etc" is_in_root /etc/twc-mqtt
+    expect_not "nor of what was set up" is_in_root /etc/mosquitto/conf.d/twc-mqtt.conf
+    expect_not "nor are its options" is_in_root /etc/default/twc-bus
     expect_not "nor of its state" is_in_root /var/lib/twc-mqtt/twc-bus.json
     expect "but what somebody else put there" is_in_root /var/lib/twc-mqtt/notes
 }
@@ -174,6 +230,7 @@ make_packages
 contents_are
 make_root
 installs
+broker_is_set_up
 units_are_hardened
 upgrades
 removes_and_purges
