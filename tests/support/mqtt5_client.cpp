@@ -1,5 +1,6 @@
 #include "support/mqtt5_client.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <unistd.h>
@@ -128,6 +129,25 @@ std::vector<Mqtt5Client::Message> Mqtt5Client::received_until(const std::string&
             }
         }
         next(PacketType::publish);
+    }
+}
+
+bool Mqtt5Client::receives(const std::string& topic, const std::string& payload, std::chrono::milliseconds within) {
+    const auto end = std::chrono::steady_clock::now() + within;
+    while (true) {
+        while (const auto packet = mqtt::cut_packet(buffer_)) {
+            take(*packet);
+        }
+        if (std::ranges::any_of(received_, [&](const Message& message) {
+                return message.topic == topic && message.payload == payload;
+            })) {
+            return true;
+        }
+        const auto bytes = socket_.receive(20ms);
+        if (!bytes || std::chrono::steady_clock::now() > end) {
+            return false;
+        }
+        buffer_ += *bytes;
     }
 }
 

@@ -51,6 +51,9 @@ public:
     /// among them.
     std::vector<Message> received_until(const std::string& topic, const std::string& payload);
 
+    /// Whether this is delivered within that time, or was already and not yet returned.
+    bool receives(const std::string& topic, const std::string& payload, std::chrono::milliseconds within);
+
 private:
     bool send(const mqtt::Packet& packet) const;
     void expect_sent(const mqtt::Packet& packet) const;
