@@ -18,10 +18,12 @@ constexpr auto first_retry = 500ms;
 constexpr auto longest_retry = 15s;
 constexpr auto connect_timeout = 5s;
 constexpr auto goodbye_patience = 250ms;
-constexpr auto attempt_patience = 20s;           // Paho's own time-out comes long before
-constexpr int max_unacknowledged = 1000;         // QoS 1 messages in flight before we stop adding to them
-constexpr std::int64_t max_backlog = 16L << 20;  // bytes that arrived and wait for the loop
-constexpr int reason_error = 0x80;               // MQTT 5: this and above is a refusal
+constexpr auto attempt_patience = 20s;    // Paho's own time-out comes long before
+constexpr int max_unacknowledged = 1000;  // QoS 1 messages in flight before we stop adding to them
+constexpr int max_buffered = 2000;        // not yet sent; Paho's own 100 are fewer than one reconnect publishes
+// Bytes that arrived and wait for the loop: some 4000 short messages. More would mean that what is acted on is old.
+constexpr std::int64_t max_backlog = 2L << 20;
+constexpr int reason_error = 0x80;  // MQTT 5: this and above is a refusal
 constexpr int reason_unsupported_version = 0x84;
 constexpr int connack_v311_bad_version = 1;
 
@@ -60,7 +62,7 @@ public:
           connect_listener_(*this),
           publish_listener_(*this, "publish"),
           subscribe_listener_(*this, "subscribe"),
-          client_(uri(session.options_), session.options_.client_id, mqtt::create_options(version())) {
+          client_(uri(session.options_), session.options_.client_id, create_options(version())) {
         // Before connect(): a message that arrives with no callback installed is acknowledged and lost.
         client_.set_connected_handler([this](const std::string&) { post([](auto& s) { s.connection_made(); }); });
         client_.set_connection_lost_handler([this](const std::string&) { post([](auto& s) { s.connection_lost(); }); });
@@ -174,6 +176,13 @@ private:
 
     static std::string uri(const MqttOptions& options) {
         return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
+    }
+
+    // Not by the constructor that takes both: it also makes Paho keep messages while there is no connection.
+    static mqtt::create_options create_options(int version) {
+        mqtt::create_options options(version);
+        options.set_max_buffered_messages(max_buffered);
+        return options;
     }
 
     int version() const { return v5_ ? MQTTVERSION_5 : MQTTVERSION_3_1_1; }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "contract/messages.hpp"
@@ -35,6 +36,34 @@ std::int64_t resident_kib() {
 std::string quoted_value(const std::string& payload) {
     constexpr std::size_t longest = 200;
     return nlohmann::json(payload.substr(0, longest)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+// A client gone mad shall not fill the disk: so many lines a minute, for the whole process, as the log is. Every
+// refusal is counted and published all the same.
+class RefusalLog {
+public:
+    void write(scheduling::Instant now, const std::string& line) {
+        constexpr int most_lines = 20;
+        if (now < began_ || now - began_ >= 60s) {
+            if (refusals_ > most_lines) {
+                spdlog::warn("{} more commands were refused until now", refusals_ - most_lines);
+            }
+            began_ = now;
+            refusals_ = 0;
+        }
+        if (++refusals_ <= most_lines) {
+            spdlog::warn("{}", line);
+        }
+    }
+
+private:
+    scheduling::Instant began_;
+    int refusals_ = 0;
+};
+
+RefusalLog& refusal_log() {
+    static RefusalLog log;
+    return log;
 }
 
 }  // namespace
@@ -123,7 +152,8 @@ void ServiceHost::handle(const messaging::Delivery& command, const CommandHandle
 
 void ServiceHost::reject(const messaging::Delivery& command, const std::string& reason, const std::string& expected) {
     ++commands_rejected_;
-    spdlog::warn("refused {} = {}: {}; expected {}", command.topic, quoted_value(command.payload), reason, expected);
+    refusal_log().write(environment_.loop.now(), fmt::format("refused {} = {}: {}; expected {}", command.topic,
+                                                             quoted_value(command.payload), reason, expected));
     nlohmann::json details{{"topic", command.topic},
                            {"value", nlohmann::json::parse(quoted_value(command.payload))},
                            {"reason", reason},
@@ -137,11 +167,11 @@ void ServiceHost::reply(const messaging::Delivery& command, const nlohmann::json
     if (command.response_topic.empty() || !messaging::is_valid_topic(command.response_topic)) {
         return;
     }
-    // We may write where the sender may not: a reply must not become a command in our name.
-    const std::string own_branch = environment_.topics.base() + "/";
-    if (command.response_topic.starts_with(own_branch) && !command.response_topic.starts_with(own_branch + "reply/")) {
-        spdlog::warn("no reply to {}: inside {} replies go to {}reply/ only", command.response_topic, own_branch,
-                     own_branch);
+    // We may write where the sender may not: a reply must not become a command, a discovery document or anything else
+    // in our name.
+    const std::string replies = environment_.topics.base() + "/reply/";
+    if (!command.response_topic.starts_with(replies)) {
+        spdlog::debug("no reply to {}: replies go to {} only", command.topic, replies);
         return;
     }
     environment_.bus.publish({.topic = command.response_topic,

@@ -1,6 +1,10 @@
 #include "service/service_host.hpp"
 
+#include <sstream>
+
 #include <doctest/doctest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "contract/messages.hpp"
 #include "service/command_value.hpp"
@@ -130,20 +134,51 @@ TEST_CASE("service host: a request gets its reply, with its correlation data") {
     CHECK(w.world.last_json("twc/reply/ann/1") == json{{"ok", true}, {"result", 16.0}});
     CHECK(w.world.sent_on("twc/reply/ann/1").back().publication.correlation_data == "c");
 
-    w.send({.topic = "twc/policy/max_a/set", .payload = "x", .response_topic = "somewhere/else"});
-    CHECK(w.world.last_json("somewhere/else")["ok"] == false);
-    CHECK(w.world.last_json("somewhere/else")["reason"] == "not a number");
+    w.send({.topic = "twc/policy/max_a/set", .payload = "x", .response_topic = "twc/reply/ann/2"});
+    CHECK(w.world.last_json("twc/reply/ann/2")["ok"] == false);
+    CHECK(w.world.last_json("twc/reply/ann/2")["reason"] == "not a number");
 }
 
 TEST_CASE("service host: nobody can make it write where only it may write") {
     World w;
-    for (const char* forbidden : {"twc/bus/limit/set", "twc/policy/max_a/set", "twc/reply", "twc/replyx/1"}) {
+    for (const char* forbidden :
+         {"twc/bus/limit/set", "twc/policy/max_a/set", "twc/reply", "twc/replyx/1",
+          "homeassistant/select/policy-engine/mode/config", "TWC/control/chargeNow", "elsewhere"}) {
         CAPTURE(forbidden);
         w.send({.topic = "twc/policy/max_a/set", .payload = "16", .response_topic = forbidden});
         const auto sent = w.world.sent_on(forbidden);
         CHECK(std::ranges::none_of(sent, [](const auto& message) { return message.client == "policy-engine"; }));
     }
     CHECK_NOTHROW(w.send({.topic = "twc/policy/max_a/set", .payload = "16", .response_topic = "a/#"}));
+}
+
+TEST_CASE("service host: a client gone mad does not fill the log, but every refusal is counted and published") {
+    std::ostringstream log;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("refusals", std::make_shared<spdlog::sinks::ostream_sink_st>(log)));
+    const auto count = [&](const std::string& words) {
+        int found = 0;
+        const std::string text = log.str();
+        for (auto at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) {
+            ++found;
+        }
+        return found;
+    };
+    World w;
+    w.world.loop.run_for(1h);  // away from what other tests had refused
+    for (int i = 0; i < 1000; ++i) {
+        w.send({.topic = "twc/policy/max_a/set", .payload = "x"});
+    }
+    CHECK(w.host->commands_rejected() == 1000);
+    CHECK(w.world.sent_on("twc/service/policy-engine/event").size() == 1000);
+    CHECK(count("refused twc/policy/max_a/set") == 20);
+
+    w.world.loop.run_for(60s);
+    w.send({.topic = "twc/policy/max_a/set", .payload = "x"});
+    CHECK(count("980 more commands were refused") == 1);
+    CHECK(count("refused twc/policy/max_a/set") == 21);
+    spdlog::set_default_logger(before);
 }
 
 TEST_CASE("service host: a command that comes after its end meets nobody") {

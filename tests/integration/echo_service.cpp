@@ -1,6 +1,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "service/run_service.hpp"
@@ -34,6 +35,11 @@ private:
             worker_->run([] { std::this_thread::sleep_for(std::chrono::hours(1)); });
         } else if (word == "trespass") {
             environment_.bus.publish({.topic = "forbidden/topic", .payload = "x", .qos = 1});
+        } else if (word == "burst") {
+            for (int i = 0; i < 500; ++i) {
+                environment_.bus.publish(
+                    {.topic = fmt::format("{}/echo/burst/{}", environment_.topics.base(), i), .payload = "x"});
+            }
         } else if (word == "debug") {
             spdlog::debug("a word of detail");
         } else if (word == "refuse") {

@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "echo_process.hpp"
@@ -83,6 +84,20 @@ TEST_CASE("mqtt session: obeys commands, and answers an MQTT 5 request") {
                             return nlohmann::json::parse(payload)["event_type"] == "command_rejected";
                         })
               .has_value());
+}
+
+TEST_CASE("mqtt session: hundreds of messages at once all arrive") {
+    const Broker broker;
+    MqttProbe probe(broker.port());
+    EchoProcess echo(broker.port());
+    REQUIRE(in_touch(probe));
+
+    REQUIRE(obeys(probe, "burst"));
+    for (int i = 0; i < 500; ++i) {
+        const auto topic = fmt::format("twc/echo/burst/{}", i);
+        CAPTURE(topic);
+        CHECK_FALSE(probe.messages_on(topic).empty());
+    }
 }
 
 TEST_CASE("mqtt session: a broker that comes late finds everything") {

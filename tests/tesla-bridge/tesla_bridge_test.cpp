@@ -274,11 +274,11 @@ TEST_CASE("service: each command has its outcome as an event and in the state") 
 TEST_CASE("service: an MQTT 5 response topic gets an answer at once") {
     World world;
     std::vector<messaging::Delivery> replies;
-    world.user->subscribe("reply/#", 1, [&](const messaging::Delivery& reply) { replies.push_back(reply); });
+    world.user->subscribe("twc/reply/#", 1, [&](const messaging::Delivery& reply) { replies.push_back(reply); });
     world.user->publish({.topic = "twc/vehicle/kestrel/command/set_amps/set",
                          .payload = "10",
                          .qos = 1,
-                         .response_topic = "reply/7",
+                         .response_topic = "twc/reply/ann/7",
                          .correlation_data = "x"});
     world.loop.run_for(1s);
 
