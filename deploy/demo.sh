@@ -260,7 +260,8 @@ set_arguments() {
         ;;
     policy-engine)
         arguments+=(--set "state_file=$run/policy-engine.json" --set policy.mode=solar
-            --set policy.battery_priority=car_first --set policy.start_memory_s=10)
+            --set policy.battery_priority=car_first --set policy.start_memory_s=10
+            --set vehicles.kestrel.battery_kwh=75)
         ;;
     esac
 }

@@ -4,7 +4,7 @@
 #
 # usage: deploy/mqtt-login.sh [HOST [PORT]] <SECRETS/cli/password
 #   with docker compose:
-#   docker compose exec -T mosquitto cat /mosquitto/secrets/cli/password | deploy/mqtt-login.sh
+#   docker compose run --rm -T prepare cat /secrets/cli/password | deploy/mqtt-login.sh
 set -eu
 
 host=${1:-127.0.0.1}

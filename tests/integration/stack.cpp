@@ -17,7 +17,7 @@ std::string password_of(const std::string& name) { return name + "-password"; }
 
 support::BrokerOptions shipped_broker() {
     support::BrokerOptions options;
-    for (const char* name : {"twc-bus", "ems-bridge", "tesla-bridge", "policy-engine", "house-sim", "probe"}) {
+    for (const char* name : {"twc-bus", "ems-bridge", "tesla-bridge", "policy-engine", "house-sim", "cli", "probe"}) {
         options.users.emplace_back(name, password_of(name));
     }
     std::ifstream acl(SOURCE_DIR "/config/acl");

@@ -159,6 +159,11 @@ std::vector<MqttProbe::Message> MqttProbe::messages() const {
     return messages_;
 }
 
+std::vector<MqttProbe::Message> MqttProbe::messages_since(std::size_t mark) const {
+    const std::scoped_lock lock(mutex_);
+    return {messages_.begin() + static_cast<std::ptrdiff_t>(mark), messages_.end()};
+}
+
 std::vector<MqttProbe::Message> MqttProbe::messages_on(const std::string& topic) const {
     std::vector<Message> result;
     for (auto& message : messages()) {

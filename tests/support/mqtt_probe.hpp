@@ -40,6 +40,8 @@ public:
 
     std::vector<Message> messages() const;
     std::vector<Message> messages_on(const std::string& topic) const;
+    /// Those after a `mark`.
+    std::vector<Message> messages_since(std::size_t mark) const;
     /// The last one that came on a topic.
     std::optional<Message> latest(const std::string& topic) const;
 
