@@ -30,8 +30,8 @@ class ServiceHost {
 public:
     /// Adds the service's own counters and gauges to the common ones.
     using AddMetrics = std::function<void(nlohmann::json&)>;
-    /// Throws Rejected (or contract::Invalid) to refuse; anything it returns is sent to an MQTT 5 response topic, which
-    /// inside the base topic must be under `reply/`. Any other exception refuses the command too, as an error.
+    /// Throws Rejected (or contract::Invalid) to refuse; anything it returns is sent to an MQTT 5 response topic, if
+    /// that is under `<base>/reply/`. Any other exception refuses the command too, as an error.
     using CommandHandler = std::function<nlohmann::json(const messaging::Delivery&)>;
 
     ServiceHost(const Environment& environment, AddMetrics add_metrics);
@@ -44,7 +44,7 @@ public:
                   nlohmann::json details = nlohmann::json::object());
 
     /// Commands arrive with QoS 1. One delivered with the retain flag is refused, as is an empty one; a refusal is
-    /// logged, counted and published as `command_rejected`, and changes nothing.
+    /// counted and published as `command_rejected`, and changes nothing. The first 20 a minute are logged too.
     void on_command(const std::string& filter, CommandHandler handler);
 
     /// For a command that was refused after its handler returned.
