@@ -184,13 +184,14 @@ kill_and_await() {
 }
 
 await_charging() {
-    local topic amps
+    local topic amps password
+    password=$(compose run --rm -T prepare cat /secrets/cli/password)
     while read -r topic amps; do
         if [[ ${amps%.*} =~ ^[0-9]+$ ]] && ((${amps%.*} >= 6)); then
             say "$topic: a car charges with $amps A"
             return
         fi
-    done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -R -v -t 'twc/charger/+/current_a')
+    done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -u cli -P "$password" -R -v -t 'twc/charger/+/current_a')
     fail "no car was seen charging within 240 s"
 }
 

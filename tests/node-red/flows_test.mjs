@@ -117,9 +117,10 @@ async function startStack() {
     const demo = start("demo.sh", [join(source, "deploy/demo.sh"), "--build-dir", build, "--no-view", "--keep-logs", logs]);
     const hints = await eventually("the stack runs", () => {
         assert.ok(!demo.ended, `the stack did not start:\n${demo.output}`);
-        return demo.output.match(/The stack runs, in (\S+)\.[^]*mosquitto_sub -v -p (\d+)/);
+        return demo.output.match(/The stack runs, in (\S+)\. In another/);
     }, 90);
-    return {folder: hints[1], port: Number(hints[2])};
+    const [, port] = readFileSync(join(hints[1], "broker/mosquitto.conf"), "utf8").match(/^listener (\d+) 127.0.0.1$/m);
+    return {folder: hints[1], port: Number(port)};
 }
 
 // ems-bridge starts anew with a pushed meter alone, and a price.
