@@ -65,7 +65,12 @@ struct SimulatedStack::Client {
               name,
               messaging::Publication{
                   .topic = topics.service_status(name), .payload = "offline", .retained = true, .qos = 1})),
-          environment{stack.loop_, stack.workers_, *connection, topics, name} {
+          environment{.loop = stack.loop_,
+                      .workers = stack.workers_,
+                      .bus = *connection,
+                      .topics = topics,
+                      .name = name,
+                      .home_assistant = stack.options_.home_assistant} {
         connection->publish({.topic = topics.service_status(name), .payload = "online", .retained = true, .qos = 1});
     }
 

@@ -26,6 +26,7 @@ public:
         int units = 1;              ///< 1 to 3, each with a car that is plugged in from the start
         int protocol = 2;
         int wiring_max_a = 32;
+        service::HomeAssistantSettings home_assistant{};
         std::string script;  ///< Further lines of the house's script, each ", {…}".
     };
 
@@ -41,6 +42,8 @@ public:
     /// Ends a service as SIGKILL would: no goodbye, the broker sends its will. What is on disk stays.
     void kill(const std::string& service);
     void start(const std::string& service);
+    /// For services that are started from now on.
+    void set_home_assistant(service::HomeAssistantSettings settings) { options_.home_assistant = std::move(settings); }
 
     /// What anyone who subscribes now is told; null: nothing.
     nlohmann::json state(const std::string& topic) const;
