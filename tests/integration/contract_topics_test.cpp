@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "contract/messages.hpp"
@@ -122,4 +124,34 @@ TEST_CASE("contract topics: all that is valid at every moment, and no service is
         CHECK(stack.process(name).output().find("was refused for user") == std::string::npos);
         CHECK(stack.process(name).output().find(name + "-password") == std::string::npos);
     }
+}
+
+TEST_CASE("contract topics: the shipped access rules let every service announce itself to Home Assistant, retained") {
+    Stack stack;
+    INFO(stack.logs());
+    REQUIRE(stack.charges());
+    for (const char* topic : {"homeassistant/sensor/twc-bus/twc_home_charger_7744_power_w/config",
+                              "homeassistant/sensor/ems-bridge/twc_home_ems_grid_w/config",
+                              "homeassistant/sensor/tesla-bridge/twc_home_vehicle_kestrel_soc_pct/config",
+                              "homeassistant/select/policy-engine/twc_home_controller_mode/config"}) {
+        CAPTURE(topic);
+        REQUIRE(support::eventually([&] { return !stack.last(topic).empty(); }, 20s));
+        const support::MqttProbe newcomer(stack.broker.port(), {"probe", "probe-password"});
+        const auto document = newcomer.wait_for(
+            topic, [](const std::string& text) { return !text.empty(); }, 20s);
+        REQUIRE(document.has_value());
+        CHECK(document->retained);
+        CHECK(contract::parse_json(document->payload)["origin"]["name"] == "twc-mqtt");
+    }
+    // Who started after them hears them again.
+    const auto before = stack.probe.messages().size();
+    stack.probe.publish("homeassistant/status", "online");
+    CHECK(support::eventually(
+        [&] {
+            const auto all = stack.probe.messages();
+            return std::any_of(all.begin() + static_cast<std::ptrdiff_t>(before), all.end(), [](const auto& message) {
+                return message.topic == "homeassistant/select/policy-engine/twc_home_controller_mode/config";
+            });
+        },
+        10s));
 }
