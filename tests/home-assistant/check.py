@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import datetime
 
 import jinja2
 import paho.mqtt.client as mqtt
@@ -100,9 +101,10 @@ def is_same(shown, expected):
         return abs(float(shown) - float(expected)) <= max(0.5, 0.05 * abs(float(expected)))
     except ValueError:
         pass
-    if "T" in expected and expected[:4].isdigit():
-        from datetime import datetime
-        return datetime.fromisoformat(shown).timestamp() // 1 == datetime.fromisoformat(expected).timestamp() // 1
+    try:
+        return int(datetime.fromisoformat(shown).timestamp()) == int(datetime.fromisoformat(expected).timestamp())
+    except ValueError:
+        pass
     return shown == expected
 
 
