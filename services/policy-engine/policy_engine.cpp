@@ -326,7 +326,7 @@ nlohmann::json PolicyEngine::command_plan(const messaging::Delivery& command) {
             fmt::format("vehicles.{}.battery_kwh in the configuration, or a plan with energy_kwh", named.vehicle));
     }
     apply_plan(kept_.settings.plans, wanted);
-    spdlog::info("plan: {}", command.payload);
+    spdlog::info("plan: {}", wanted.goal ? contract::to_text(plan_to_json(*wanted.goal)) : "cleared");
     return plans_to_json(kept_.settings.plans);
 }
 
@@ -359,7 +359,8 @@ nlohmann::json PolicyEngine::command_override(const messaging::Delivery& command
         require_charger(*charger);
     }
     change_override(kept_.settings, charger, wanted.order);
-    spdlog::info("override for {}: {}", charger.value_or("all"), wanted.order ? command.payload : "cleared");
+    spdlog::info("override for {}: {}", charger.value_or("all"),
+                 wanted.order ? contract::to_text(override_to_json(*wanted.order)) : "cleared");
     return wanted.order ? override_to_json(*wanted.order) : nlohmann::json("cleared");
 }
 

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include <doctest/doctest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "storage/atomic_file.hpp"
 #include "world.hpp"
@@ -327,6 +330,23 @@ TEST_CASE("service: what a plan means is published, and what was charged for it 
     world.live(3700, 1500);
     CHECK(plan().at("state") == "reached");
     CHECK(world.event("plan_reached").at("charger") == "7744");
+}
+
+TEST_CASE("service: an accepted payload cannot write lines of its own into the log") {
+    World world;
+    world.hold(500, {{"7744", 0}}, 3);
+    std::ostringstream log;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("forged", std::make_shared<spdlog::sinks::ostream_sink_st>(log)));
+    world.send("twc/policy/override/set", "{\"amps\":16,\n\n\"duration_s\":600}");
+    world.send("twc/policy/plan/set", "{\"charger\":\"7744\",\n\n\"energy_kwh\":3,\"by\":\"07:00\"}");
+    spdlog::set_default_logger(before);
+    CHECK(world.retained("twc/policy/override/state").at("active") == true);
+    CHECK(world.retained("twc/policy/settings").at("plans").size() == 1);
+    CHECK(log.str().find("override for all") != std::string::npos);
+    CHECK(log.str().find("plan: ") != std::string::npos);
+    CHECK(log.str().find("\n\n") == std::string::npos);
 }
 
 TEST_CASE("service: a plan that cannot be met says so once") {
