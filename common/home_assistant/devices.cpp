@@ -48,6 +48,10 @@ Device vehicle_device(std::string_view alias) {
 
 std::string value_of(std::string_view key) { return fmt::format("{{{{ value_json.{} }}}}", key); }
 
+std::string text_of(std::string_view key, std::string_view instead) {
+    return fmt::format("{{{{ value_json.{} | default('{}', true) }}}}", key, instead);
+}
+
 std::string short_text_of(std::string_view key) { return fmt::format("{{{{ value_json.{}[:250] }}}}", key); }
 
 }  // namespace home_assistant

@@ -21,6 +21,9 @@ Device vehicle_device(std::string_view alias);
 
 /// `{{ value_json.<key> }}`
 std::string value_of(std::string_view key);
+/// A text or word that may be null: then `instead`. A null itself is shown as the word None by sensors that are no
+/// numbers, and refused by those with options (seen with Home Assistant 2024.3).
+std::string text_of(std::string_view key, std::string_view instead = "none");
 /// The first 250 characters of a text that is never null: Home Assistant refuses states above 255.
 std::string short_text_of(std::string_view key);
 

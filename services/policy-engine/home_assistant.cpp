@@ -224,7 +224,9 @@ Device controller(const contract::Topics& topics) {
     entities.push_back(decision(topic, "reason", "Reason", {}));
     entities.back().value_template = home_assistant::short_text_of("reason");
     entities.push_back(decision(topic, "rule", "Active rule", {}));
+    entities.back().value_template = home_assistant::text_of("rule");
     entities.push_back(decision(topic, "binding_limit", "Binding limit", {}));
+    entities.back().value_template = home_assistant::text_of("binding_limit");
     entities.push_back(decision(topic, "battery_hold", "Hold the battery", {}));
     entities.back().kind = BinarySensor{};
     for (const char* key : {"reason", "rule", "binding_limit"}) {
@@ -275,6 +277,7 @@ Device charger(const contract::Topics& topics, const std::string& id) {
     entities.push_back(decision(topic, "session_cost", "Session cost", {.decimals = 2}));
     entities.back().icon = "mdi:cash";
     entities.push_back(decision(topic, "vehicle", "Vehicle", {}));
+    entities.back().value_template = home_assistant::text_of("vehicle");
     entities.back().icon = "mdi:car-electric";
     entities.push_back(decision(topic, "reason", "Reason", {}));
     entities.back().value_template = home_assistant::short_text_of("reason");

@@ -16,6 +16,7 @@ using home_assistant::Entity;
 using home_assistant::Sensor;
 
 constexpr auto state_period = 60s;
+constexpr const char* not_known = "not_known";
 
 }  // namespace
 
@@ -37,8 +38,11 @@ std::vector<Device> announced_devices(const contract::Topics& topics, const std:
         add("charge_limit_pct", "Charge limit", Sensor{.unit = "%", .decimals = 0}).icon = "mdi:battery-lock";
         add("charging_state", "Charging state",
             Sensor{.device_class = "enum",
-                   .options = {"disconnected", "stopped", "starting", "charging", "complete", "no_power"}});
-        add("sleep_state", "Sleep state", Sensor{.device_class = "enum", .options = {"online", "asleep", "offline"}});
+                   .options = {"disconnected", "stopped", "starting", "charging", "complete", "no_power", not_known}})
+            .value_template = home_assistant::text_of("charging_state", not_known);
+        add("sleep_state", "Sleep state",
+            Sensor{.device_class = "enum", .options = {"online", "asleep", "offline", not_known}})
+            .value_template = home_assistant::text_of("sleep_state", not_known);
         add("charge_amps", "Charging current",
             Sensor{.device_class = "current", .unit = "A", .state_class = "measurement", .decimals = 0});
         add("range_km", "Range",

@@ -26,11 +26,11 @@ constexpr auto bus_period = 5s;
 const Sensor current{.device_class = "current", .unit = "A", .state_class = "measurement", .decimals = 1};
 const Sensor voltage{.device_class = "voltage", .unit = "V", .state_class = "measurement", .decimals = 0};
 
-// state_word, and what the stopper adds; unknown is no option but the absence of a state.
+// state_word, and what the stopper adds; Home Assistant allows no option "unknown".
 Sensor charger_states() {
-    return {
-        .device_class = "enum",
-        .options = {"ready", "charging", "fault", "plugged", "waiting", "busy", "starting", "adjusting", "silenced"}};
+    return {.device_class = "enum",
+            .options = {"ready", "charging", "fault", "plugged", "waiting", "busy", "starting", "adjusting", "silenced",
+                        "not_known"}};
 }
 
 std::vector<Entity> energy_counters(const std::string& topic) {
@@ -61,7 +61,8 @@ std::vector<Entity> energy_counters(const std::string& topic) {
          .state_topic = topic,
          .value_template = value_of("session_start"),
          .repeated_every = charger_period,
-         .category = Category::diagnostic},
+         .category = Category::diagnostic,
+         .enabled = false},  // Home Assistant 2024.3 logs a warning for each time that is null
     };
 }
 
@@ -83,7 +84,7 @@ Entity hidden(Entity entity) {
 
 std::vector<Entity> plug_entities(const std::string& topic) {
     Entity state = reading(topic, "state", "State", charger_states());
-    state.value_template = "{{ none if value_json.state == 'unknown' else value_json.state }}";
+    state.value_template = "{{ 'not_known' if value_json.state == 'unknown' else value_json.state }}";
     Entity plugged = reading(topic, "plugged", "Plug", {});
     plugged.kind = BinarySensor{"plug"};
     Entity charging = reading(topic, "charging", "Charging", {});
@@ -120,6 +121,7 @@ Device charger_device(const contract::Topics& topics, const std::string& id) {
     for (const auto& [key, name] : {std::pair{"vin", "Vehicle identification"}, std::pair{"serial", "Serial number"},
                                     std::pair{"firmware", "Firmware"}}) {
         entities.push_back(hidden(reading(topic, key, name, {})));
+        entities.back().value_template = home_assistant::text_of(key);
     }
     entities.push_back({.key = "event",
                         .name = "Event",

@@ -138,6 +138,20 @@ TEST_CASE("discovery check: options are for enums and never say unknown") {
     CHECK(with("select", {{"options", json::array()}}).find("options is no list of words") == 0);
 }
 
+TEST_CASE("discovery check: null is unknown to a number, and the word None in a text") {
+    CHECK(with("sensor", {{"value_template", "{{ value_json.none }}"}}) == "");
+    json text{{"device_class", nullptr},
+              {"unit_of_measurement", nullptr},
+              {"state_class", nullptr},
+              {"value_template", "{{ value_json.none }}"}};
+    CHECK(with("sensor", text) == "the state None is shown as that word; ");
+    text["value_template"] = "{{ value_json.none | default('none', true) }}";
+    CHECK(with("sensor", text) == "");
+    text["device_class"] = "timestamp";
+    text["value_template"] = "{{ value_json.none }}";
+    CHECK(with("sensor", text) == "");
+}
+
 TEST_CASE("discovery check: ids are made of what Home Assistant takes and say the same") {
     CHECK(with("sensor", {{"unique_id", "a b"}}).find("unique_id is missing or has characters") == 0);
     CHECK(with("sensor", {{"unique_id", nullptr}}).find("unique_id is missing or has characters") == 0);

@@ -119,7 +119,8 @@ def eventually(what, check):
     sys.exit(f"{what}: {last}")
 
 
-def differences(broker, home):
+def differences(broker, home, seen):
+    """What is wrong now, but for entities that have been right since the set `seen` was made: values move on."""
     states = home.states()
     wrong = []
     documents = broker.documents()
@@ -132,9 +133,16 @@ def differences(broker, home):
             continue
         expected = expected_state(broker, platform, document)
         shown = states.get(entity_id, {}).get("state")
-        if shown is None or not is_same(shown, expected):
+        if shown is not None and is_same(shown, expected):
+            seen.add(entity_id)
+        elif entity_id not in seen:
             wrong.append(f"{entity_id} shows {shown}, expected {expected}")
     return "; ".join(wrong)
+
+
+def compare(what, broker, home):
+    seen = set()
+    eventually(what, lambda: differences(broker, home, seen))
 
 
 def turn(broker, home, service, entity_id, data, topic, key, value):
@@ -150,7 +158,7 @@ def main():
     with open(password_file, encoding="utf-8") as file:
         broker = Broker(int(port), file.read().strip())
     home = HomeAssistant(url)
-    eventually("entities", lambda: differences(broker, home))
+    compare("entities", broker, home)
     settings = "twc/policy/settings"
     override = "twc/policy/override/state"
     turn(broker, home, "select.select_option", "select.twc_controller_mode", {"option": "min_solar"}, settings, "mode",
@@ -162,7 +170,7 @@ def main():
     turn(broker, home, "number.set_value", "number.twc_controller_override_a", {"value": 8}, override, "amps", 8)
     turn(broker, home, "switch.turn_on", "switch.twc_bus_estop", {}, "twc/bus/state", "estop", True)
     turn(broker, home, "switch.turn_off", "switch.twc_bus_estop", {}, "twc/bus/state", "estop", False)
-    eventually("entities after the knobs were turned", lambda: differences(broker, home))
+    compare("entities after the knobs were turned", broker, home)
     print(f"{len(broker.documents())} entities compared")
 
 
