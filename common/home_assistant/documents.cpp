@@ -109,7 +109,7 @@ std::string object_id(const Announcer& announcer, const Device& device, const En
     return fmt::format("{}{}_{}", site, slug(device.name), entity.key);
 }
 
-struct Component {
+struct Component {  // NOLINT(bugprone-exception-escape): so it is said of every json that is moved
     std::string platform;
     std::string unique_id;
     json body;
