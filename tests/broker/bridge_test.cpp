@@ -148,7 +148,9 @@ TEST_CASE("bridge of two sites: the hub sees each state of the site once, and no
         sites.at_site.publish(topic, "said");
     }
     const auto [at_hub, at_site] = sites.settled();
-    for (const auto& [topic, seen] : said_at_site) {
+    for (const auto& each : said_at_site) {
+        const auto& topic = each.first;
+        const auto& seen = each.second;
         CAPTURE(topic);
         CHECK(std::ranges::count(at_hub, far + topic) == (seen ? 1 : 0));
         CHECK(std::ranges::count(at_hub, topic) == 0);
@@ -164,7 +166,9 @@ TEST_CASE("bridge of two sites: only what a front end may ask comes from the hub
         sites.at_hub.publish("sites/other/twc/" + topic, "for another site");
     }
     const auto [at_hub, at_site] = sites.settled();
-    for (const auto& [topic, heard] : said_at_hub) {
+    for (const auto& each : said_at_hub) {
+        const auto& topic = each.first;
+        const auto& heard = each.second;
         CAPTURE(topic);
         CHECK(std::ranges::count(at_site, "twc/" + topic) == (heard ? 1 : 0));
         CHECK(std::ranges::count(at_hub, far + "twc/" + topic) == 1);
@@ -178,7 +182,9 @@ TEST_CASE("bridge of two sites: on the hub one user looks, one steers, and a sit
     Mqtt5Client owner(sites.hub.port(), sites.hub.login("garage-owner"));
     Mqtt5Client bridge(sites.hub.port(), sites.hub.login("site-garage"));
     Mqtt5Client house(sites.hub.port(), sites.hub.login("cli"));
-    for (const auto& [topic, heard] : said_at_hub) {
+    for (const auto& each : said_at_hub) {
+        const auto& topic = each.first;
+        const auto& heard = each.second;
         CAPTURE(topic);
         const auto refuses = [](Mqtt5Client& client, const std::string& full) {
             return client.publish(full, "x") == Mqtt5Client::not_authorized;

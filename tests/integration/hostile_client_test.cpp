@@ -44,7 +44,9 @@ TEST_CASE("hostile client: with a front end's password it ends no service, break
     client.attack(is_instrumented ? 250 : 1500);
 
     CHECK(client.metrics_agree());
-    for (const auto& [service, count] : client.counts()) {
+    for (const auto& each : client.counts()) {
+        const auto& service = each.first;
+        const auto& count = each.second;
         CAPTURE(service);
         CHECK(count.accepted + count.rejected >= count.sent);
         CHECK(count.rejected == count.rejected_events);
@@ -56,7 +58,9 @@ TEST_CASE("hostile client: with a front end's password it ends no service, break
     CHECK(client.all_answer(60s));
 
     CHECK(pids(stack) == before);
-    for (const auto& [name, pid] : before) {
+    for (const auto& each : before) {
+        const auto& name = each.first;
+        const auto& pid = each.second;
         CAPTURE(name);
         CHECK(is_healthy(stack, name));
         CHECK(stack.last("twc/service/" + name + "/status") == "online");

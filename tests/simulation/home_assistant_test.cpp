@@ -242,7 +242,9 @@ TEST_CASE("home assistant: when it starts, everybody tells everything again") {
     const auto home_assistant = house.stack.broker().connect("ha");
     home_assistant->publish({.topic = "homeassistant/status", .payload = "online", .qos = 1});
     house.stack.run_for(6s);
-    for (const auto& [topic, payload] : before) {
+    for (const auto& each : before) {
+        const auto& topic = each.first;
+        const auto& payload = each.second;
         CAPTURE(topic);
         CHECK(repeated.contains(topic));
         const auto document = json::parse(payload);
