@@ -169,6 +169,7 @@ nlohmann::json TeslaBridge::on_command(const messaging::Delivery& delivery) {
 
 std::vector<std::string> TeslaBridge::aliases() const {
     std::vector<std::string> all;
+    all.reserve(vehicles_.size());
     for (const auto& vehicle : vehicles_) {
         all.push_back(vehicle->config().alias);
     }

@@ -78,6 +78,7 @@ void ChargerDesk::event(const std::string& event_type, nlohmann::json details) {
 
 std::vector<std::string> ids_of(const std::map<UnitId, ChargerDesk>& desks) {
     std::vector<std::string> ids;
+    ids.reserve(desks.size());
     for (const auto& [id, desk] : desks) {
         ids.push_back(to_text(id));
     }
