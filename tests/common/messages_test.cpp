@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/instrumented.hpp"
+
 using namespace contract;
 
 namespace {
@@ -91,7 +93,7 @@ void check_random_input(unsigned seed) {
     CAPTURE(seed);
     RandomJson random(seed);
     const nlohmann::json valid = to_json(Message{});
-    for (int i = 0; i < 3000; ++i) {
+    for (unsigned i = 0; i < support::rounds(3000); ++i) {
         const auto json = random.below(8) == 0 ? random.value() : random.mutation(valid);
         Message message{};
         try {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/instrumented.hpp"
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -21,8 +23,6 @@ bool is_healthy(const Stack& stack, const std::string& name) {
     return check.wait_for_exit() == 0;
 }
 
-constexpr bool is_instrumented = INSTRUMENTED;
-
 }  // namespace
 
 // The whole number of the acceptance test is the program hostile-bench. An instrumented build is slow, and keeps freed
@@ -35,13 +35,13 @@ TEST_CASE("hostile client: with a front end's password it ends no service, break
     REQUIRE(stack.charges());
     const auto before = pids(stack);
     HostileClient client(stack, seed);
-    client.attack(is_instrumented ? 50 : 500);
+    client.attack(support::is_instrumented ? 50 : 500);
     std::map<std::string, double> resident;
     for (const auto& [name, pid] : before) {
         resident[name] = resident_mib(pid);
     }
 
-    client.attack(is_instrumented ? 250 : 1500);
+    client.attack(support::is_instrumented ? 250 : 1500);
 
     CHECK(client.metrics_agree());
     for (const auto& each : client.counts()) {
@@ -64,10 +64,10 @@ TEST_CASE("hostile client: with a front end's password it ends no service, break
         CAPTURE(name);
         CHECK(is_healthy(stack, name));
         CHECK(stack.last("twc/service/" + name + "/status") == "online");
-        CHECK((is_instrumented || resident_mib(pid) < resident[name] + 10));
+        CHECK((support::is_instrumented || resident_mib(pid) < resident[name] + 10));
     }
     CHECK(stack.highest_wire_a() <= Stack::wiring_a);
-    CHECK((is_instrumented || longest_heartbeat_gap_s(stack) < 2.5));
+    CHECK((support::is_instrumented || longest_heartbeat_gap_s(stack) < 2.5));
 
     // And it still does what it is told.
     REQUIRE(stack.probe.publish("twc/bus/estop/set", "release"));

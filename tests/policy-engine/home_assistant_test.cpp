@@ -30,7 +30,7 @@ bool takes(const char* name, const std::string& payload) {
 TEST_CASE("home assistant: every setting of the site can be set there, but for the two that are too long") {
     const auto settings = policy_engine::settings_to_json({});
     for (const auto& each : settings.items()) {
-        const std::string name = each.key();
+        const std::string& name = each.key();
         CAPTURE(name);
         const bool is_shown = std::ranges::any_of(policy_engine::setting_views(),
                                                   [&](const SettingView& view) { return name == view.name; });

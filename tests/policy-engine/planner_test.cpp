@@ -8,6 +8,7 @@
 
 #include "contract/timestamp.hpp"
 #include "policy-engine/schedule.hpp"
+#include "support/instrumented.hpp"
 #include "support/local_zone.hpp"
 
 using namespace policy_engine;
@@ -394,7 +395,7 @@ struct RandomNight {
 }  // namespace
 
 TEST_CASE("planner: renewed every minute, every goal is reached that could be, however slow the car and weak the sun") {
-    for (unsigned seed = 1; seed <= 300; ++seed) {
+    for (unsigned seed = 1; seed <= support::rounds(300); ++seed) {
         CAPTURE(seed);
         RandomNight slow(seed);
         const double share = slow.uniform(0, 1) < 0.5 ? 0.8 : slow.uniform(0.8, 1.05);

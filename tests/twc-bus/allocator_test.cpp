@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "rig.hpp"
+#include "support/instrumented.hpp"
 
 using namespace std::chrono_literals;
 using rig::Rig;
@@ -133,7 +134,7 @@ TEST_CASE("allocator: with any losses, repeats, delays and wishes the units neve
     constexpr auto plug_in_grace = 12s;  // a unit told 0 that knows no 0 may take 6 A when a car comes
     std::uint64_t steps = 0;
     double charged_ca = 0;
-    for (unsigned seed = 1; seed <= 24; ++seed) {
+    for (unsigned seed = 1; seed <= support::rounds(24); ++seed) {
         CAPTURE(seed);
         std::mt19937 random(seed);
         const int wiring_a = 20 + static_cast<int>(random() % 45);
@@ -195,7 +196,7 @@ TEST_CASE("allocator: with any losses, repeats, delays and wishes the units neve
             CHECK(slave->limit_ca == expected);
         }
     }
-    CHECK(steps > 1'000'000);
+    CHECK(steps > support::rounds(1'000'000));
     CHECK(charged_ca > 0.3 * static_cast<double>(steps));
 }
 

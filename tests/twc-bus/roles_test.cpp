@@ -8,6 +8,7 @@
 #include "contract/messages.hpp"
 #include "messaging/in_memory_broker.hpp"
 #include "scheduling/simulated_loop.hpp"
+#include "support/instrumented.hpp"
 #include "support/temporary_folder.hpp"
 #include "twc-bus/observer.hpp"
 #include "twc-bus/slave_bus.hpp"
@@ -421,7 +422,7 @@ TEST_CASE("roles: an error reported by the master silences the slave until it is
 
 TEST_CASE("roles: whatever is on the line, a listener writes nothing and a slave only its own answers") {
     const auto captured = vectors::rows("AB");
-    for (unsigned seed = 1; seed <= 30; ++seed) {
+    for (unsigned seed = 1; seed <= support::rounds(30); ++seed) {
         CAPTURE(seed);
         std::mt19937 random(seed);
         const auto below = [&](std::size_t end) {
