@@ -145,7 +145,7 @@ HomeAssistantSettings read_home_assistant(const config::Section& root, const std
     if (!is_base_topic(settings.prefix)) {
         section.report("prefix", fmt::format("\"{}\" is not levels of letters, digits, _ and -", settings.prefix));
     } else if ((settings.prefix + "/").starts_with(base_topic + "/")) {
-        section.report("prefix", fmt::format("\"{}\" lies inside mqtt.base_topic \"{}\"", settings.prefix, base_topic));
+        section.report("prefix", fmt::format(R"("{}" lies inside mqtt.base_topic "{}")", settings.prefix, base_topic));
     }
     section.reject_unknown_keys();
     return settings;

@@ -147,8 +147,10 @@ std::string HostileClient::payload_for(const Target& target) {
     switch (below(1000)) {
         case 0:
             return random_bytes(largest);
-        case 1:
-            return std::string(largest, '[');
+        case 1: {
+            std::string nested(largest, '[');
+            return nested;
+        }
         case 2: {
             std::string list = "[0";
             while (list.size() < largest) {
@@ -164,8 +166,10 @@ std::string HostileClient::payload_for(const Target& target) {
     switch (below(8)) {
         case 0:
             return random_bytes(300);
-        case 1:
-            return std::string(1 + below(2000), "[{\"0"[below(4)]);
+        case 1: {
+            std::string nested(1 + below(2000), R"([{"0)"[below(4)]);
+            return nested;
+        }
         case 2:
         case 3:
             return odd_value();
