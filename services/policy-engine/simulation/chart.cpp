@@ -613,7 +613,7 @@ std::string xml_text(const std::string& text) {
                 break;
             default:
                 // XML 1.0 has no way to write control characters.
-                escaped += c >= 0 && c < ' ' ? '?' : c;
+                escaped += static_cast<unsigned char>(c) < ' ' ? '?' : c;
         }
     }
     return escaped;
