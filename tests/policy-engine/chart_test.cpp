@@ -58,7 +58,7 @@ private:
         std::string text;
         while (!rest_.empty() && rest_.front() != end) {
             const char next = rest_.front();
-            if (next == '<' || (next >= 0 && next < ' ' && next != '\n')) {
+            if (next == '<' || (static_cast<unsigned char>(next) < ' ' && next != '\n')) {
                 fail("a character that must not be there");
             }
             if (next == '&') {
