@@ -3,7 +3,8 @@
 # folder, the libraries of that architecture. Then runs what needs no devices under QEMU's user emulation: all tests of
 # what decides, and each program once. Makes Debian packages.
 #
-# usage: deploy/cross-build.sh arm64|armhf [--no-tests]
+# usage: deploy/cross-build.sh arm64|armhf [--no-tests | --programs]
+#   --programs            no tests and no packages, for the container image
 #   build-ARCH/sysroot    the libraries, unpacked, nothing of them is installed
 #   build-ARCH/packages   the result: *.deb
 set -euo pipefail
@@ -21,12 +22,13 @@ armhf) triplet=arm-linux-gnueabihf processor=armv7l emulator=qemu-arm-static ;;
 *) fail "expected arm64 or armhf, got \"${1-}\"" ;;
 esac
 architecture=$1
-tests=yes
-if (($# == 2)) && [[ $2 == --no-tests ]]; then
-    tests=no
-elif (($# > 1)); then
-    fail "expected nothing or --no-tests after $1, got \"$2\""
-fi
+tests=ON packages=yes
+case "${*:2}" in
+"") ;;
+--no-tests) tests=OFF ;;
+--programs) tests=OFF packages=no ;;
+*) fail "expected nothing, --no-tests or --programs after $1, got \"${*:2}\"" ;;
+esac
 build=$repository/build-$architecture
 sysroot=$build/sysroot
 
@@ -46,7 +48,7 @@ run_pure_tests() {
     local failed=0
     run_tests() {
         printf '%s: ' "$1"
-        "$emulator" -L "$sysroot" "$build/bin/$1" --minimal=true "${@:2}" >"$build/$1.log" 2>&1 || failed=1
+        "$emulator" -L "$sysroot" "$build/bin/$1" "${@:2}" >"$build/$1.log" 2>&1 || failed=1
         sed -n 's/^\[doctest\] test cases: *//p' "$build/$1.log"
     }
     run_tests common-test --source-file='*schema_test*,*section_test*,*topics_test*,*messages_test*,*timestamp_test*,*scheduler_test*,*command_value_test*,*state_publisher_test*,*message_bus_test*,*in_memory_broker_test*'
@@ -61,18 +63,21 @@ main() {
     cmake -G Ninja -B "$build" -S "$repository" -DCMAKE_TOOLCHAIN_FILE="$repository/deploy/cross-toolchain.cmake" \
         -DCROSS_TRIPLET="$triplet" -DCROSS_PROCESSOR="$processor" -DCROSS_SYSROOT="$sysroot" \
         -DCROSS_EMULATOR="$(command -v "$emulator")" -DDEBIAN_ARCHITECTURE="$architecture" -DCMAKE_INSTALL_PREFIX=/usr \
-        >/dev/null
+        -DBUILD_TESTING="$tests" >/dev/null
     local programs=(twc-bus ems-bridge tesla-bridge policy-engine house-sim live-view) program targets=()
     targets=("${programs[@]}" policy-sim)
-    if [[ $tests == yes ]]; then
+    if [[ $tests == ON ]]; then
         targets+=(common-test twc-bus-test policy-engine-test)
     fi
     ninja -C "$build" "${targets[@]}"
     for program in "${programs[@]}"; do
         "$emulator" -L "$sysroot" "$build/bin/$program" --version
     done
-    if [[ $tests == yes ]]; then
+    if [[ $tests == ON ]]; then
         run_pure_tests || fail "tests failed under $emulator, see $build/*-test.log"
+    fi
+    if [[ $packages == no ]]; then
+        return
     fi
     cpack --config "$build/CPackConfig.cmake" -B "$build/packages" >/dev/null
     rm -rf -- "$build/packages/_CPack_Packages"
