@@ -14,3 +14,5 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(CMAKE_CROSSCOMPILING_EMULATOR ${CROSS_EMULATOR};-L;${CROSS_SYSROOT})
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${CROSS_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR} ${CROSS_SYSROOT}/usr/lib/${CROSS_TRIPLET}/pkgconfig:${CROSS_SYSROOT}/usr/share/pkgconfig)
+# 32-bit ARM: everything here is of one compiler, so it does not matter what GCC 7 changed.
+set(CMAKE_CXX_FLAGS_INIT -Wno-psabi)
