@@ -121,6 +121,10 @@ installs() {
     printf 'sources:\n  - {name: x, template: shelly-3em, host: 192.0.2.1}\n' >"$scratch/template.yaml"
     expect "ems-bridge finds the templates" "$root/usr/bin/ems-bridge" --check-config --config "$scratch/template.yaml"
     expect "live-view runs" "$root/usr/bin/live-view" --version
+    local option
+    for option in mqtt-login.sh broker-tls.sh broker/tls.conf broker/websockets.conf broker/bridge.conf broker/hub.acl; do
+        expect "what README names is there without the sources" is_in_root "/usr/share/twc-mqtt/$option"
+    done
 }
 
 # Mosquitto as Debian configures it, with what twc-mqtt-broker added; only the port is another, so that tests can run
