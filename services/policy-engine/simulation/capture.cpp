@@ -486,11 +486,11 @@ CaptureLine parse_capture_line(std::string_view line) {
         throw Invalid(fmt::format("\"{}\": expected time, topic and payload; {}", shown(line), how_to_record));
     }
     const WallTime at = line_time(line.substr(0, time_end));
-    const std::string_view rest = line.substr(time_end + 1);
-    const auto topic_end = std::min(rest.find(' '), rest.size());
+    const auto topic_begin = time_end + 1;
+    const auto topic_end = std::min(line.find(' ', topic_begin), line.size());
     return {.at = at,
-            .topic = std::string(rest.substr(0, topic_end)),
-            .payload = std::string(rest.substr(std::min(rest.size(), topic_end + 1)))};
+            .topic = std::string(line.substr(topic_begin, topic_end - topic_begin)),
+            .payload = std::string(line.substr(std::min(line.size(), topic_end + 1)))};
 }
 
 Recording read_capture(std::istream& text, const std::string& name, const CaptureOptions& options) {
