@@ -8,6 +8,8 @@
 #include <mqtt/async_client.h>
 #include <spdlog/spdlog.h>
 
+#include "messaging/prompt_sockets.hpp"
+
 namespace messaging {
 
 namespace {
@@ -18,9 +20,8 @@ constexpr auto first_retry = 500ms;
 constexpr auto longest_retry = 15s;
 constexpr auto connect_timeout = 5s;
 constexpr auto goodbye_patience = 250ms;
-constexpr auto attempt_patience = 20s;    // Paho's own time-out comes long before
-constexpr int max_unacknowledged = 1000;  // QoS 1 messages in flight before we stop adding to them
-constexpr int max_buffered = 2000;        // not yet sent; Paho's own 100 are fewer than one reconnect publishes
+constexpr auto attempt_patience = 20s;  // Paho's own time-out comes long before
+constexpr int max_buffered = 2000;      // QoS 0, not yet sent; Paho's own 100 are fewer than one reconnect publishes
 // Bytes that arrived and wait for the loop: some 4000 short messages. More would mean that what is acted on is old.
 constexpr std::int64_t max_backlog = 2L << 20;
 constexpr int reason_error = 0x80;  // MQTT 5: this and above is a refusal
@@ -87,24 +88,21 @@ public:
         }
     }
 
-    void connect() {
-        unacknowledged_ = 0;
-        client_.connect(connect_options(), nullptr, connect_listener_);
-    }
+    void connect() { client_.connect(connect_options(), nullptr, connect_listener_); }
 
     void publish(const Publication& publication) {
         if (publication.qos == 0) {
             client_.publish(to_message(publication));
         } else {
-            ++unacknowledged_;
-            client_.publish(to_message(publication), nullptr, publish_listener_);
+            // Answers of an earlier connection may still come.
+            const auto connection = static_cast<std::uintptr_t>(session_.statistics_.connects);
+            client_.publish(to_message(publication), reinterpret_cast<void*>(connection), publish_listener_);
         }
     }
 
     void subscribe(const std::string& filter, int qos) { client_.subscribe(filter, qos, nullptr, subscribe_listener_); }
 
     bool is_v5() const { return v5_; }
-    int unacknowledged() const { return unacknowledged_; }
 
 private:
     struct ConnectListener final : mqtt::iaction_listener {
@@ -129,7 +127,8 @@ private:
         void on_failure(const mqtt::token& token) override { done(token, true); }
         void done(const mqtt::token& token, bool failed) {
             if (what == std::string_view("publish")) {
-                --paho.unacknowledged_;
+                const auto connection = reinterpret_cast<std::uintptr_t>(token.get_user_context());
+                paho.post([connection](auto& s) { s.answered(connection); });
             }
             const int reason = refusal(token);
             if (!failed && reason < reason_error) {
@@ -273,7 +272,6 @@ private:
     MqttSession& session_;
     std::uint64_t attempt_;
     bool v5_;
-    std::atomic<int> unacknowledged_{0};
     std::atomic<std::int64_t> backlog_{0};
     std::atomic<std::uint64_t> lost_{0};
     ConnectListener connect_listener_;
@@ -292,7 +290,14 @@ MqttSession::MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::
       scope_(loop),
       attempt_deadline_(loop) {}
 
-MqttSession::~MqttSession() = default;
+MqttSession::~MqttSession() {
+    if (connected_) {
+        // Last words; no loop runs any more that would hear of answers.
+        for (const auto& publication : outbox_.empty()) {
+            hand_to_paho(publication);
+        }
+    }
+}
 
 void MqttSession::start() { connect(); }
 
@@ -351,6 +356,7 @@ void MqttSession::connection_made() {
     overflow_logged_ = false;
     back_off_ = first_retry;
     ++statistics_.connects;
+    send_at_once_to(options_.port);
     spdlog::info("MQTT: connected to {}:{} (MQTT {}) as {}", options_.host, options_.port, using_v5_ ? "5" : "3.1.1",
                  options_.client_id);
     restore();
@@ -385,6 +391,11 @@ void MqttSession::connection_lost() {
     connected_ = false;
     ++statistics_.connection_losses;
     spdlog::warn("MQTT: connection to {}:{} lost", options_.host, options_.port);
+    for (const auto& publication : outbox_.empty()) {
+        if (!publication.retained) {  // those are kept, with their age
+            publish(publication);
+        }
+    }
     for (const auto handlers = connection_handlers_; const auto& handler : handlers) {  // a copy: one may add another
         handler(false);
     }
@@ -427,16 +438,41 @@ void MqttSession::publish(const Publication& publication) {
 }
 
 void MqttSession::send(const Publication& publication) {
+    if (publication.qos == 0) {
+        hand_to_paho(publication);
+    } else if (outbox_.add(publication, loop_.now())) {
+        send_waiting();
+    } else {
+        ++statistics_.dropped;
+    }
+}
+
+bool MqttSession::hand_to_paho(const Publication& publication) {
     try {
-        if (publication.qos > 0 && paho_->unacknowledged() >= max_unacknowledged) {
-            ++statistics_.dropped;
-            return;
-        }
         paho_->publish(publication);
         ++statistics_.published;
+        return true;
     } catch (const std::exception& error) {
         ++statistics_.dropped;
         spdlog::debug("MQTT: not published to {}: {}", publication.topic, error.what());
+        return false;
+    }
+}
+
+void MqttSession::send_waiting() {
+    const auto expired_before = outbox_.expired();
+    while (const auto publication = outbox_.next(loop_.now())) {
+        if (!hand_to_paho(*publication)) {
+            outbox_.done(loop_.now());
+        }
+    }
+    statistics_.dropped += outbox_.expired() - expired_before;
+}
+
+void MqttSession::answered(std::uint64_t connection) {
+    if (connected_ && connection == statistics_.connects) {
+        outbox_.done(loop_.now());
+        send_waiting();
     }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "messaging/message_bus.hpp"
+#include "messaging/outbox.hpp"
 #include "scheduling/scheduler.hpp"
 
 namespace messaging {
@@ -87,6 +88,9 @@ private:
     void arrived(const Delivery& delivery, std::uint64_t lost_before);
     void refused(const std::string& what, const std::string& topic, int reason_code);
     void send(const Publication& publication);
+    bool hand_to_paho(const Publication& publication);
+    void send_waiting();
+    void answered(std::uint64_t connection);
     void request(const std::string& filter, int qos);
 
     scheduling::Scheduler& loop_;
@@ -95,7 +99,8 @@ private:
     std::vector<Subscription> subscriptions_;
     std::vector<std::function<void(bool)>> connection_handlers_;
     std::map<std::string, Kept> retained_;  ///< The last value of each topic: the broker may have lost it.
-    std::deque<Publication> waiting_;
+    std::deque<Publication> waiting_;       ///< For a connection.
+    Outbox outbox_;                         ///< Of this connection.
     MqttStatistics statistics_;
     bool connected_ = false;
     bool using_v5_ = true;

@@ -40,6 +40,11 @@ private:
                 environment_.bus.publish(
                     {.topic = fmt::format("{}/echo/burst/{}", environment_.topics.base(), i), .payload = "x"});
             }
+        } else if (word == "burst of events") {
+            for (int i = 0; i < 500; ++i) {
+                environment_.bus.publish(
+                    {.topic = environment_.topics.base() + "/echo/event", .payload = std::to_string(i), .qos = 1});
+            }
         } else if (word == "debug") {
             spdlog::debug("a word of detail");
         } else if (word == "refuse") {

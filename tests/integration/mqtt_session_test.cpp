@@ -100,6 +100,23 @@ TEST_CASE("mqtt session: hundreds of messages at once all arrive") {
     }
 }
 
+TEST_CASE("mqtt session: events do not wait for the tick of a library") {
+    const Broker broker;  // takes 20 at once, so one tick a second would be half a minute
+    MqttProbe probe(broker.port());
+    EchoProcess echo(broker.port());
+    REQUIRE(in_touch(probe));
+    const auto mark = probe.mark();
+    REQUIRE(probe.publish(command_topic, "burst of events"));
+
+    REQUIRE(probe.wait_for("twc/echo/event", "499", 10s, mark).has_value());
+
+    const auto events = probe.messages_on("twc/echo/event");
+    REQUIRE(events.size() == 500);
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        CHECK(events[i].payload == std::to_string(i));
+    }
+}
+
 TEST_CASE("mqtt session: a broker that comes late finds everything") {
     Broker broker;
     broker.stop();

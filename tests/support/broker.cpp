@@ -34,9 +34,10 @@ Broker::Broker(BrokerOptions options) : options_(std::move(options)) {
 }
 
 void Broker::write_configuration() const {
-    std::string text =
-        fmt::format("user root\nlog_dest stderr\nlog_type all\nallow_anonymous {}\nlistener {} 127.0.0.1\n",
-                    options_.users.empty(), port_);
+    std::string text = fmt::format(
+        "user root\nlog_dest stderr\nlog_type all\nset_tcp_nodelay true\n"
+        "allow_anonymous {}\nlistener {} 127.0.0.1\n",
+        options_.users.empty(), port_);
     if (options_.tls) {
         text += fmt::format("listener {} 127.0.0.1\ncertfile {}\nkeyfile {}\n", tls_port_, certificate().string(),
                             (folder_ / "broker.key").string());
