@@ -1,4 +1,5 @@
-// Many sites on one broker, each with base topic sites/<site>/twc and a policy-engine process of its own:
+// Many sites on one broker, each with base topic sites/<site>/twc, a Home Assistant prefix sites/<site>/homeassistant
+// and a policy-engine process of its own:
 //
 //   build/bin/site-load [sites, default 200] [seconds, default 60]
 //
@@ -158,9 +159,11 @@ std::unique_ptr<support::Process> start_engine(const Site& site, const support::
     const auto file = folder.write(
         site.name() + ".yaml",
         fmt::format("mqtt: {{host: 127.0.0.1, port: {}, username: {}, password_file: {}, site: {}, base_topic: {}}}\n"
-                    "health_file: {}\nstate_file: {}\npolicy: {{mode: min_solar, raise_hold_s: 0}}\n",
+                    "health_file: {}\nstate_file: {}\npolicy: {{mode: min_solar, raise_hold_s: 0}}\n"
+                    "home_assistant: {{prefix: sites/{}/homeassistant}}\n",
                     broker.port(), user, (folder / "password").string(), site.name(), site.topics().base(),
-                    (folder / (site.name() + ".health")).string(), (folder / (site.name() + ".json")).string()));
+                    (folder / (site.name() + ".health")).string(), (folder / (site.name() + ".json")).string(),
+                    site.name()));
     return std::make_unique<support::Process>(std::vector<std::string>{BINARY_DIR "/policy-engine", "--config", file},
                                               folder / (site.name() + ".log"));
 }
@@ -199,7 +202,7 @@ public:
         const auto begin = Clock::now();
         for (int second = 0; second < seconds; ++second) {
             for (std::size_t i = 0; i < sites_.size(); ++i) {
-                std::this_thread::sleep_until(begin + std::chrono::seconds(second) + 1s * i / sites_.size());
+                std::this_thread::sleep_until(begin + std::chrono::seconds(second) + 1000ms * i / sites_.size());
                 listen();
                 // Not all under the same cloud.
                 sites_[i]->play_second(first_second + second + static_cast<int>(i % 20));
