@@ -51,7 +51,7 @@ run_pure_tests() {
         "$emulator" -L "$sysroot" "$build/bin/$1" "${@:2}" >"$build/$1.log" 2>&1 || failed=1
         sed -n 's/^\[doctest\] test cases: *//p' "$build/$1.log"
     }
-    run_tests common-test --source-file='*schema_test*,*section_test*,*topics_test*,*messages_test*,*timestamp_test*,*scheduler_test*,*command_value_test*,*state_publisher_test*,*message_bus_test*,*outbox_test*,*in_memory_broker_test*'
+    run_tests common-test --source-file='*schema_test*,*section_test*,*topics_test*,*messages_test*,*timestamp_test*,*civil_time_test*,*scheduler_test*,*command_value_test*,*state_publisher_test*,*message_bus_test*,*outbox_test*,*in_memory_broker_test*'
     run_tests twc-bus-test --source-file-exclude='*links_test*,*rfc2217_link_test*,*property_test*'
     run_tests policy-engine-test --source-file-exclude='*property_test*,*peer_laws_test*,*optimum_test*,*law_test*,*policy_sim_test*,*simulation_test*'
     return "$failed"

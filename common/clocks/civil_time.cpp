@@ -1,61 +1,44 @@
 #include "clocks/civil_time.hpp"
 
 #include <charconv>
-#include <ctime>
 #include <string>
 
+#include "clocks/zone.hpp"
 #include "contract/timestamp.hpp"
 
 namespace clocks {
 
 namespace {
 
+using namespace std::chrono;
 using namespace std::chrono_literals;
 
 constexpr int minutes_per_hour = 60;
-constexpr int days_per_week = 7;
 
-std::tm local_parts(WallTime time) {
-    const std::time_t moment = std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
-    std::tm parts{};
-    localtime_r(&moment, &parts);
-    return parts;
-}
+local_days local_day(WallTime time) { return floor<days>(to_local(floor<seconds>(time)).time); }
 
 }  // namespace
 
 CivilTime civil_time(WallTime time) {
-    constexpr int first_year = 1900;  // of std::tm
-    const std::tm parts = local_parts(time);
-    const std::chrono::year_month_day date{std::chrono::year(parts.tm_year + first_year),
-                                           std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
-                                           std::chrono::day(static_cast<unsigned>(parts.tm_mday))};
-    return {.day = static_cast<int>(std::chrono::sys_days(date).time_since_epoch().count()),
-            .weekday = (parts.tm_wday + days_per_week - 1) % days_per_week,
-            .minute = parts.tm_hour * minutes_per_hour + parts.tm_min,
-            .second = parts.tm_sec};
+    const local_seconds local = to_local(floor<seconds>(time)).time;
+    const auto day = floor<days>(local);
+    const hh_mm_ss clock{local - day};
+    return {.day = static_cast<int>(day.time_since_epoch().count()),
+            .weekday = static_cast<int>(std::chrono::weekday(day).iso_encoding()) - 1,
+            .minute = static_cast<int>(floor<minutes>(local - day).count()),
+            .second = static_cast<int>(clock.seconds().count())};
 }
 
 WallTime local_moment(WallTime time, int days_later, int minute_of_day) {
-    const std::tm today = local_parts(time);
-    std::tm parts{};
-    parts.tm_year = today.tm_year;
-    parts.tm_mon = today.tm_mon;
-    parts.tm_mday = today.tm_mday + days_later;
-    parts.tm_hour = minute_of_day / minutes_per_hour;
-    parts.tm_min = minute_of_day % minutes_per_hour;
-    parts.tm_isdst = -1;
-    return std::chrono::system_clock::from_time_t(std::mktime(&parts));
+    return from_local(local_day(time) + days(days_later) + minutes(minute_of_day));
 }
 
 WallTime local_midnight(WallTime time, int days_later) {
-    constexpr int noon = minutes_per_day / 2;
     constexpr auto longest_jump = 3h;
-    const int day = local_parts(local_moment(time, days_later, noon)).tm_mday;
-    WallTime midnight = local_moment(time, days_later, 0);
+    const local_days day = local_day(time) + days(days_later);
+    WallTime midnight = from_local(day);
     // Some zones change their clocks at midnight, so that the day begins at one o'clock.
-    for (const WallTime give_up = midnight + longest_jump;
-         local_parts(midnight).tm_mday != day && midnight < give_up;) {
+    for (const WallTime give_up = midnight + longest_jump; local_day(midnight) != day && midnight < give_up;) {
         midnight += 30min;
     }
     return midnight;
@@ -101,11 +84,7 @@ std::optional<WallTime> parse_local_time(std::string_view text) {
     if (!as_utc) {
         return std::nullopt;
     }
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(*as_utc);
-    std::tm parts{};
-    gmtime_r(&seconds, &parts);
-    parts.tm_isdst = -1;
-    return std::chrono::system_clock::from_time_t(std::mktime(&parts));
+    return from_local(local_seconds{floor<seconds>(*as_utc).time_since_epoch()});
 }
 
 }  // namespace clocks

@@ -3,9 +3,10 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
-#include <ctime>
 
 #include <fmt/format.h>
+
+#include "clocks/zone.hpp"
 
 namespace contract {
 
@@ -84,15 +85,16 @@ std::optional<minutes> utc_offset(std::string_view& rest) {
 }  // namespace
 
 std::string format_timestamp(WallTime time) {
-    const auto whole = floor<milliseconds>(time);
-    const std::time_t seconds_since_epoch = system_clock::to_time_t(floor<seconds>(time));
-    std::tm local{};
-    localtime_r(&seconds_since_epoch, &local);
-    const long offset_minutes = local.tm_gmtoff / 60;
-    const auto millis = (whole - floor<seconds>(whole)).count();
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}{:02}:{:02}", local.tm_year + 1900, local.tm_mon + 1,
-                       local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec, millis, offset_minutes < 0 ? '-' : '+',
-                       std::labs(offset_minutes) / 60, std::labs(offset_minutes) % 60);
+    const auto whole = floor<seconds>(time);
+    const auto [local, utc_offset] = clocks::to_local(whole);
+    const auto day = floor<days>(local);
+    const year_month_day date{day};
+    const hh_mm_ss clock{local - day};
+    const auto offset_minutes = duration_cast<minutes>(utc_offset).count();
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}{:02}:{:02}", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                       clock.minutes().count(), clock.seconds().count(), floor<milliseconds>(time - whole).count(),
+                       offset_minutes < 0 ? '-' : '+', std::abs(offset_minutes) / 60, std::abs(offset_minutes) % 60);
 }
 
 std::optional<WallTime> parse_timestamp(std::string_view text) {

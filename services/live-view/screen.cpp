@@ -4,11 +4,11 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <ctime>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include "clocks/civil_time.hpp"
 
 namespace live_view {
 
@@ -18,11 +18,11 @@ constexpr std::array<const char*, 4> core_services{"twc-bus", "ems-bridge", "tes
 
 // ---- words ----------------------------------------------------------------------------------------------------
 
-std::string clock_text(contract::WallTime time, const char* format) {
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-    std::tm local{};
-    localtime_r(&seconds, &local);
-    return fmt::format(fmt::runtime(fmt::format("{{:{}}}", format)), local);
+std::string clock_text(contract::WallTime time) {
+    constexpr int minutes_an_hour = 60;
+    const auto clock = clocks::civil_time(time);
+    return fmt::format("{:02}:{:02}:{:02}", clock.minute / minutes_an_hour, clock.minute % minutes_an_hour,
+                       clock.second);
 }
 
 std::string duration_text(double seconds) {
@@ -72,7 +72,7 @@ void draw_title(Page& page, const Model& model) {
     page.canvas.fill(page.row, Style::title);
     const std::string left = " twc-mqtt  " + model.broker + (model.connected ? "" : "  NOT CONNECTED");
     page.canvas.put(page.row, 0, left, Style::title);
-    const std::string right = clock_text(model.now, "%H:%M:%S") + "  q quits ";
+    const std::string right = clock_text(model.now) + "  q quits ";
     page.canvas.put(page.row, std::max(columns(left) + 2, page.canvas.width() - columns(right)), right, Style::title);
     ++page.row;
 }
@@ -206,7 +206,7 @@ std::string override_text(const std::optional<Seen<contract::OverrideState>>& se
     }
     const auto& forced = seen->value;
     const std::string text = "OVERRIDE " + (forced.amps ? amps_text(forced.amps) : std::string("max"));
-    return text + (forced.until ? " until " + clock_text(*forced.until, "%H:%M:%S") : " until cleared");
+    return text + (forced.until ? " until " + clock_text(*forced.until) : " until cleared");
 }
 
 // ---- chargers -------------------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ std::string render(const Model& model, const Look& look) {
 }
 
 std::string render_line(const Model& model) {
-    std::string line = clock_text(model.now, "%H:%M:%S") + (model.connected ? "" : " NOT CONNECTED");
+    std::string line = clock_text(model.now) + (model.connected ? "" : " NOT CONNECTED");
     line += " " + (model.policy ? model.policy->value.mode : std::string("mode ?")) + " |";
     for (const auto& flow : power_flow(model)) {
         line += fmt::format(" {} {}", flow.name, kilowatts_text(flow.watts));

@@ -48,3 +48,12 @@ TEST_CASE("civil time: a time that a DST night skips is where the clocks are put
     CHECK(civil_time(evening).day + 1 == civil_time(skipped).day);
     CHECK(civil_time(at("1970-01-01T12:00:00Z")).day == 0);
 }
+
+TEST_CASE("civil time: clocks go on after 2038, as wide as time_t may be") {
+    const support::LocalZone zone("CET-1CEST,M3.5.0,M10.5.0/3");
+    const WallTime june = at("2040-06-01T21:30:00Z");
+    CHECK(civil_time(june).minute == 23 * 60 + 30);
+    CHECK(local_midnight(june) == at("2040-05-31T22:00:00Z"));
+    CHECK(local_moment(june, 200, 12 * 60) == at("2040-12-18T11:00:00Z"));
+    CHECK(parse_local_time("2261-12-31 12:00:00") == at("2261-12-31T11:00:00Z"));
+}

@@ -295,13 +295,6 @@ json reasons_json(const SiteRun& run, const ChargerRun& charger) {
     return list;
 }
 
-std::tm local_parts(WallTime time) {
-    const std::time_t moment = std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
-    std::tm parts{};
-    localtime_r(&moment, &parts);
-    return parts;
-}
-
 }  // namespace
 
 std::string clock_text(WallTime time) {
@@ -315,9 +308,11 @@ std::string date_text(WallTime time) {
                                               "Thursday", "Friday", "Saturday"};
     constexpr std::array<const char*, 12> months{"January", "February", "March",     "April",   "May",      "June",
                                                  "July",    "August",   "September", "October", "November", "December"};
-    const std::tm parts = local_parts(time);
-    return fmt::format("{}, {} {} {}", days.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
-                       months.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900);
+    const std::chrono::local_days day{std::chrono::days(civil_time(time).day)};
+    const std::chrono::year_month_day date{day};
+    return fmt::format("{}, {} {} {}", days.at(std::chrono::weekday(day).c_encoding()),
+                       static_cast<unsigned>(date.day()), months.at(static_cast<unsigned>(date.month()) - 1),
+                       static_cast<int>(date.year()));
 }
 
 std::string period_text(const SiteRun& run) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "clocks/zone.hpp"
 #include "contract/topics.hpp"
 #include "policy-engine/schedule.hpp"
 
@@ -22,18 +23,20 @@ constexpr double largest_battery_w = 100000;
 
 // Reads as many as are there of "%Y-%m-%d" and "%Y-%m-%dT%H:%M"; local.
 std::optional<WallTime> local_moment(const std::string& text) {
+    constexpr int first_year = 1900;  // of std::tm
     for (const char* format : {"%Y-%m-%d", "%Y-%m-%dT%H:%M"}) {
         std::tm parts{};
         const char* const end = strptime(text.c_str(), format, &parts);
         if (end == nullptr || *end != '\0' || parts.tm_year < 70 || parts.tm_year > 300) {
             continue;
         }
-        const int day_of_month = parts.tm_mday;
-        parts.tm_isdst = -1;
-        const auto moment = std::mktime(&parts);
-        // 31 April would become 1 May.
-        return parts.tm_mday == day_of_month ? std::optional(std::chrono::system_clock::from_time_t(moment))
-                                             : std::nullopt;
+        const std::chrono::year_month_day date{std::chrono::year(parts.tm_year + first_year),
+                                               std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
+                                               std::chrono::day(static_cast<unsigned>(parts.tm_mday))};
+        return date.ok() ? std::optional<WallTime>(clocks::from_local(std::chrono::local_days(date) +
+                                                                      std::chrono::hours(parts.tm_hour) +
+                                                                      std::chrono::minutes(parts.tm_min)))
+                         : std::nullopt;  // 31 April
     }
     return std::nullopt;
 }
