@@ -6,6 +6,7 @@
 #
 # usage: deploy/compose-test.sh [--keep-images FOLDER]
 #   --keep-images FOLDER   keep the engine's data there, so that the next run is quick
+#   COMPOSE='docker compose'  in the environment: Compose v2, if it is installed; default is Debian's docker-compose 1.29
 set -euo pipefail
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,6 +16,7 @@ readonly project=twcmqttcomposetest
 readonly services=(mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine)
 scratch=$(mktemp --directory --tmpdir twc-mqtt-compose.XXXXXX)
 data=$scratch/root
+read -r -a compose_command <<<"${COMPOSE:-docker-compose}"
 engine_pid=
 compose_is_up=no
 
@@ -54,8 +56,8 @@ inside() { nsenter --net="/run/netns/$namespace" "$@"; }
 docker_() { docker -H "unix://$scratch/docker.sock" "$@"; }
 
 compose() {
-    inside docker-compose -H "unix://$scratch/docker.sock" -p "$project" -f "$repository/docker-compose.yml" \
-        --profile demo "$@"
+    inside env DOCKER_HOST="unix://$scratch/docker.sock" "${compose_command[@]}" -p "$project" \
+        -f "$repository/docker-compose.yml" --profile demo "$@"
 }
 
 # start_engine COMMAND-PREFIX... -- ARGUMENT...

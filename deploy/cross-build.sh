@@ -39,7 +39,9 @@ make_sysroot() {
     rm -rf -- "$sysroot"
     local packages
     packages=$("$repository/deploy/install-packages.sh" --list libraries)
-    mmdebstrap --quiet --variant=extract --architectures="$architecture" --include="${packages// /,}" bookworm "$sysroot"
+    # The stable archive alone: it is only linked against, what runs later comes from the other machine.
+    mmdebstrap --quiet --variant=extract --architectures="$architecture" --include="${packages// /,}" bookworm \
+        "$sysroot" "deb http://deb.debian.org/debian bookworm main"
     touch "$sysroot/complete"
 }
 

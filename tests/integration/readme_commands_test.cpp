@@ -86,10 +86,10 @@ const std::vector<Effect> effects{
      [](const Stack& stack) { return stack.field("twc/policy/charger/7744/state", "max_a") == 10; }},
     {"mosquitto_pub -t twc/policy/vehicle/kestrel/priority/set -m 8",
      [](const Stack& stack) { return stack.last_json("twc/policy/settings")["vehicle"]["kestrel"]["priority"] == 8; }},
-    {"mosquitto_pub -t twc/policy/plan/set -m '{\"vehicle\":\"kestrel\",\"soc_pct\":80,\"by\":\"07:00\"}'",
+    {"mosquitto_pub -t twc/policy/plan/set -m '{\"vehicle\":\"kestrel\",\"energy_kwh\":20,\"by\":\"07:00\"}'",
      [](const Stack& stack) {
          const auto plans = stack.last_json("twc/policy/settings")["plans"];
-         return plans.size() == 1 && plans[0]["soc_pct"] == 80;
+         return plans.size() == 1 && plans[0]["energy_kwh"] == 20;
      }},
     {"mosquitto_pub -t twc/ems/input/grid_power/set -m -1840",
      [](const Stack& stack) { return stack.field("twc/ems/source/push/state", "grid_w") == -1840; }},
