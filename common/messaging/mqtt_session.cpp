@@ -94,9 +94,7 @@ public:
         if (publication.qos == 0) {
             client_.publish(to_message(publication));
         } else {
-            // Answers of an earlier connection may still come.
-            const auto connection = static_cast<std::uintptr_t>(session_.statistics_.connects);
-            client_.publish(to_message(publication), reinterpret_cast<void*>(connection), publish_listener_);
+            client_.publish(to_message(publication), mark(), publish_listener_);
         }
     }
 
@@ -127,8 +125,11 @@ private:
         void on_failure(const mqtt::token& token) override { done(token, true); }
         void done(const mqtt::token& token, bool failed) {
             if (what == std::string_view("publish")) {
-                const auto connection = reinterpret_cast<std::uintptr_t>(token.get_user_context());
-                paho.post([connection](auto& s) { s.answered(connection); });
+                paho.post([&owner = paho, mark = token.get_user_context()](auto& s) {
+                    if (mark == owner.mark()) {
+                        s.answered();
+                    }
+                });
             }
             const int reason = refusal(token);
             if (!failed && reason < reason_error) {
@@ -141,6 +142,9 @@ private:
         Paho& paho;
         const char* what;
     };
+
+    // Tells publications of this connection from those of earlier ones, whose answers may still come. On the loop.
+    void* mark() { return &marks_.at(session_.statistics_.connects % marks_.size()); }
 
     // A SUBACK has one answer a filter; a PUBACK has one reason (none in MQTT 3.1.1).
     static int refusal(const mqtt::token& token) {
@@ -272,6 +276,7 @@ private:
     MqttSession& session_;
     std::uint64_t attempt_;
     bool v5_;
+    std::array<char, 16> marks_{};
     std::atomic<std::int64_t> backlog_{0};
     std::atomic<std::uint64_t> lost_{0};
     ConnectListener connect_listener_;
@@ -469,8 +474,8 @@ void MqttSession::send_waiting() {
     statistics_.dropped += outbox_.expired() - expired_before;
 }
 
-void MqttSession::answered(std::uint64_t connection) {
-    if (connected_ && connection == statistics_.connects) {
+void MqttSession::answered() {
+    if (connected_) {
         outbox_.done(loop_.now());
         send_waiting();
     }

@@ -90,7 +90,7 @@ private:
     void send(const Publication& publication);
     bool hand_to_paho(const Publication& publication);
     void send_waiting();
-    void answered(std::uint64_t connection);
+    void answered();
     void request(const std::string& filter, int qos);
 
     scheduling::Scheduler& loop_;
