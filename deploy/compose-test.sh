@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings docker-compose.yml up for real, with the simulated house, waits until a car charges, kills one after the other
-# and sees each come back. Needs root on Debian 12 and no registry: it starts a Docker engine of its own, in a network
+# and sees each come back, and steers from Node-RED with a flow of deploy/node-red. Needs root on Debian 12 and no registry of images: it starts a Docker engine of its own, in a network
 # namespace of its own, makes the base image with mmdebstrap, and ends and removes all of it. Takes some minutes, most of
 # them the build.
 #
@@ -15,6 +15,7 @@ readonly namespace=twc-mqtt-compose-test
 readonly project=twcmqttcomposetest
 readonly services=(mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine)
 scratch=$(mktemp --directory --tmpdir twc-mqtt-compose.XXXXXX)
+mkdir "$scratch/node-red"
 data=$scratch/root
 read -r -a compose_command <<<"${COMPOSE:-docker-compose}"
 engine_pid=
@@ -39,7 +40,7 @@ parse_arguments() {
 
 install_packages() {
     local package missing=()
-    for package in docker.io docker-compose mmdebstrap iproute2; do
+    for package in curl docker.io docker-compose mmdebstrap iproute2; do
         dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$' ||
             missing+=("$package")
     done
@@ -57,7 +58,7 @@ docker_() { docker -H "unix://$scratch/docker.sock" "$@"; }
 
 compose() {
     inside env DOCKER_HOST="unix://$scratch/docker.sock" "${compose_command[@]}" -p "$project" \
-        -f "$repository/docker-compose.yml" --profile demo "$@"
+        -f "$repository/docker-compose.yml" --profile demo --profile nodered "$@"
 }
 
 # start_engine COMMAND-PREFIX... -- ARGUMENT...
@@ -125,6 +126,18 @@ RUN groupadd --system --gid 1883 mosquitto && useradd --system --uid 1883 --gid 
     && apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients \
     && install -d -o mosquitto -g mosquitto /mosquitto/data /mosquitto/config
 EOF
+    # Laid out like nodered/node-red, with what the tests' lock file names.
+    cp -- "$repository"/tests/node-red/package{,-lock}.json "$scratch/node-red"
+    docker_ build --quiet --network host -t local/node-red:test -f - "$scratch/node-red" >/dev/null <<'EOF'
+FROM local/debian:12
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm \
+    && useradd --uid 1000 node-red && install -d -o 1000 -g 1000 /data
+WORKDIR /usr/src/node-red
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error \
+    && printf '#!/bin/sh\nexec node node_modules/node-red/red.js --userDir /data\n' >entrypoint.sh && chmod 755 entrypoint.sh
+USER 1000:1000
+EOF
     docker_ build --network host --build-arg BASE=local/debian:12 -t twc-mqtt:compose-test \
         -f "$repository/deploy/Dockerfile" "$repository" >"$scratch/build.log" 2>&1 || {
         tail -n 40 "$scratch/build.log" >&2
@@ -185,9 +198,11 @@ kill_and_await() {
     say "$service was killed; a car charged again after $((SECONDS - began)) s"
 }
 
+password_of() { compose run --rm -T prepare cat "/secrets/$1/password"; }
+
 await_charging() {
     local topic amps password
-    password=$(compose run --rm -T prepare cat /secrets/cli/password)
+    password=$(password_of cli)
     while read -r topic amps; do
         if [[ ${amps%.*} =~ ^[0-9]+$ ]] && ((${amps%.*} >= 6)); then
             say "$topic: a car charges with $amps A"
@@ -195,6 +210,24 @@ await_charging() {
         fi
     done < <(inside timeout 240 mosquitto_sub -h 127.0.0.1 -p 1883 -u cli -P "$password" -R -v -t 'twc/charger/+/current_a')
     fail "no car was seen charging within 240 s"
+}
+
+# An owner imports a flow from the library and presses its button.
+check_node_red() {
+    local editor=http://127.0.0.1:1880 began=$SECONDS
+    compose up -d --no-build nodered
+    until inside curl --silent --fail --output "$scratch/flow.json" \
+        "$editor/library/local/flows/twc-mqtt/override-for-an-hour.json"; do
+        ((SECONDS - began < 120)) || fail "Node-RED does not show the flows of deploy/node-red"
+        sleep 1
+    done
+    inside curl --silent --show-error --fail --output /dev/null --json "@$scratch/flow.json" "$editor/flows"
+    until inside curl --silent --fail --output /dev/null --data '' "$editor/inject/twc1hour00000000" &&
+        inside mosquitto_sub -h 127.0.0.1 -u cli -P "$(password_of cli)" -C 1 -W 5 -t twc/policy/override/state |
+        grep -q '"amps":16'; do
+        ((SECONDS - began < 180)) || fail "the button of Node-RED's flow overrides nothing"
+    done
+    say "Node-RED came up, and the button of its flow said 16 A for an hour"
 }
 
 main() {
@@ -214,8 +247,9 @@ main() {
     start_engine nsenter "--net=/run/netns/$namespace" -- --bip 172.31.250.1/24 \
         --default-address-pool base=172.31.0.0/17,size=24
     export TWC_IMAGE=twc-mqtt:compose-test MOSQUITTO_IMAGE=local/mosquitto:test BASE=local/debian:12
+    export NODERED_IMAGE=local/node-red:test
     compose_is_up=yes
-    compose up -d --no-build
+    compose up -d --no-build "${services[@]}"
     await_health
     await_charging
     check_confinement
@@ -223,6 +257,7 @@ main() {
     for service in twc-bus policy-engine mosquitto; do
         kill_and_await "$service"
     done
+    check_node_red
     say "the stack came up, a car charged, and what was killed came back: $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 

@@ -298,7 +298,7 @@ MqttSession::MqttSession(MqttOptions options, scheduling::Scheduler& loop, std::
 MqttSession::~MqttSession() {
     if (connected_) {
         // Last words; no loop runs any more that would hear of answers.
-        for (const auto& publication : outbox_.empty()) {
+        for (const auto& publication : outbox_.take_waiting()) {
             hand_to_paho(publication);
         }
     }
@@ -396,7 +396,7 @@ void MqttSession::connection_lost() {
     connected_ = false;
     ++statistics_.connection_losses;
     spdlog::warn("MQTT: connection to {}:{} lost", options_.host, options_.port);
-    for (const auto& publication : outbox_.empty()) {
+    for (const auto& publication : outbox_.take_waiting()) {
         if (!publication.retained) {  // those are kept, with their age
             publish(publication);
         }
@@ -469,6 +469,7 @@ void MqttSession::send_waiting() {
     while (const auto publication = outbox_.next(loop_.now())) {
         if (!hand_to_paho(*publication)) {
             outbox_.done(loop_.now());
+            break;  // the connection may be gone; what waits is not lost with it
         }
     }
     statistics_.dropped += outbox_.expired() - expired_before;

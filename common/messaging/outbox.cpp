@@ -47,7 +47,7 @@ void Outbox::done(scheduling::Instant now) {
     progress_ = now;
 }
 
-std::vector<Publication> Outbox::empty() {
+std::vector<Publication> Outbox::take_waiting() {
     in_flight_ = 0;
     std::vector<Publication> rest;
     for (auto& entry : std::exchange(waiting_, {})) {

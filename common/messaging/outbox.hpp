@@ -34,7 +34,7 @@ public:
     void done(scheduling::Instant now);
 
     /// The connection is gone: nothing is in flight any more. Returns what still waited.
-    std::vector<Publication> empty();
+    std::vector<Publication> take_waiting();
 
     std::size_t waiting() const { return waiting_.size(); }
     int in_flight() const { return in_flight_; }

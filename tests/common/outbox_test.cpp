@@ -95,7 +95,7 @@ TEST_CASE("outbox: what a lost connection leaves comes back, in order") {
     outbox.add(event("a"), start);
     outbox.add(state("twc/a", "b"), start);
 
-    const auto rest = outbox.empty();
+    const auto rest = outbox.take_waiting();
 
     REQUIRE(rest.size() == 2);
     CHECK(rest[0].payload == "a");
