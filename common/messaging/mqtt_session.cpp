@@ -144,7 +144,7 @@ private:
     };
 
     // Tells publications of this connection from those of earlier ones, whose answers may still come. On the loop.
-    void* mark() { return &marks_.at(session_.statistics_.connects % marks_.size()); }
+    void* mark() { return &marks_.at(static_cast<std::size_t>(session_.statistics_.connects) % marks_.size()); }
 
     // A SUBACK has one answer a filter; a PUBACK has one reason (none in MQTT 3.1.1).
     static int refusal(const mqtt::token& token) {
