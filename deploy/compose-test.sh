@@ -15,7 +15,6 @@ readonly namespace=twc-mqtt-compose-test
 readonly project=twcmqttcomposetest
 readonly services=(mosquitto house-sim twc-bus ems-bridge tesla-bridge policy-engine)
 scratch=$(mktemp --directory --tmpdir twc-mqtt-compose.XXXXXX)
-mkdir "$scratch/node-red"
 data=$scratch/root
 read -r -a compose_command <<<"${COMPOSE:-docker-compose}"
 engine_pid=
@@ -49,7 +48,7 @@ install_packages() {
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
-    "$repository/deploy/install-packages.sh" run
+    "$repository/deploy/install-packages.sh" run test
 }
 
 inside() { nsenter --net="/run/netns/$namespace" "$@"; }
@@ -126,16 +125,15 @@ RUN groupadd --system --gid 1883 mosquitto && useradd --system --uid 1883 --gid 
     && apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients \
     && install -d -o mosquitto -g mosquitto /mosquitto/data /mosquitto/config
 EOF
-    # Laid out like nodered/node-red, with what the tests' lock file names.
-    cp -- "$repository"/tests/node-red/package{,-lock}.json "$scratch/node-red"
+    # Laid out like nodered/node-red, with the packages that the tests of the flows use.
+    "$repository/tests/node-red/install.sh" "$scratch/node-red"
     docker_ build --quiet --network host -t local/node-red:test -f - "$scratch/node-red" >/dev/null <<'EOF'
 FROM local/debian:12
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm \
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs \
     && useradd --uid 1000 node-red && install -d -o 1000 -g 1000 /data
 WORKDIR /usr/src/node-red
-COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error \
-    && printf '#!/bin/sh\nexec node node_modules/node-red/red.js --userDir /data\n' >entrypoint.sh && chmod 755 entrypoint.sh
+COPY . .
+RUN printf '#!/bin/sh\nexec node node_modules/node-red/red.js --userDir /data\n' >entrypoint.sh && chmod 755 entrypoint.sh
 USER 1000:1000
 EOF
     docker_ build --network host --build-arg BASE=local/debian:12 -t twc-mqtt:compose-test \
