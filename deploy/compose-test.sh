@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings docker-compose.yml up for real, with the simulated house, waits until a car charges, kills one after the other
-# and sees each come back, and steers from Node-RED with a flow of deploy/node-red. Needs root on Debian 12 and no registry of images: it starts a Docker engine of its own, in a network
-# namespace of its own, makes the base image with mmdebstrap, and ends and removes all of it. Takes some minutes, most of
-# them the build.
+# and sees each come back, and steers from Node-RED with a flow of deploy/node-red. Needs root on Debian 12 and no
+# registry of images: it starts a Docker engine of its own, in a network namespace of its own, makes the base image with
+# mmdebstrap, and ends and removes all of it. Takes some minutes, most of them the build.
 #
 # usage: deploy/compose-test.sh [--keep-images FOLDER]
 #   --keep-images FOLDER   keep the engine's data there, so that the next run is quick
